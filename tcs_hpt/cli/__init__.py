@@ -1,0 +1,28 @@
+"""The command line: parse, call, print. One file per command."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of `tcs-hpt`.
+
+    Exit status: 0 done; 1 no trial has a score, or model or store failed; 2 wrong use; 130 interrupted.
+    """
+    from tcs_hpt.cli.app import app
+    from tcs_hpt.errors import TaskError, TcsHptError, UserError
+
+    try:
+        app()
+    except TcsHptError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, UserError | TaskError) else 1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # `tcs-hpt ... | head`
+        sys.stderr.close()
+        sys.exit(0)

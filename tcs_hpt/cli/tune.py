@@ -1,0 +1,249 @@
+"""`tcs-hpt tune TASK`: one study."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from rich.console import Console
+
+from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
+from tcs_hpt.cli._shared import (
+    StoreOption,
+    explicit_url,
+    open_model,
+    study_folder,
+    task_reference,
+    write_report,
+)
+from tcs_hpt.errors import UserError
+from tcs_hpt.events import StopReason, Watcher
+from tcs_hpt.execution import LocalExecutor
+from tcs_hpt.llm import ChatModel
+from tcs_hpt.loop import Study, new_name, prepare
+from tcs_hpt.proposers import METHODS, NEEDS_MODEL, make_proposer
+from tcs_hpt.records import Trial, incumbent
+from tcs_hpt.report.closing import print_summary
+from tcs_hpt.report.json_lines import JsonView
+from tcs_hpt.report.live import LiveView
+from tcs_hpt.report.plain import PlainView
+from tcs_hpt.spec import AnswerStyle, Start, StudySpec
+from tcs_hpt.store import Store
+
+_METHODS = "; ".join(f"{name}: {what}" for name, what in METHODS.items())
+
+
+def tune(
+    task: Annotated[str, typer.Argument(help="A built-in task, a folder, or a task.toml.")],
+    method: Annotated[str, typer.Option(help=f"Who proposes. {_METHODS}.")] = "tcs-paper",
+    trials: Annotated[int, typer.Option(min=1, help="The study's total of trials.")] = 10,
+    profile: Annotated[
+        str, typer.Option(help="A size of the task. Default: quick for built-in tasks.", show_default=False)
+    ] = "",
+    model: Annotated[
+        str, typer.Option(help="The language model, e.g. embedded:smollm2-135m, embedded:PATH.gguf.")
+    ] = "auto",
+    analysis_model: Annotated[
+        str, typer.Option(help="Another model for the Analysis Agent.", show_default=False)
+    ] = "",
+    optimizer_model: Annotated[
+        str, typer.Option(help="Another model for the Optimizer Agent.", show_default=False)
+    ] = "",
+    start: Annotated[
+        str, typer.Option(help="Trial 1: the task's defaults, or cold: the method's own.")
+    ] = "defaults",
+    seed: Annotated[int, typer.Option(min=0, help="Drives search, models and training.")] = 0,
+    name: Annotated[
+        str, typer.Option(help="Name of the study; an existing one is continued.", show_default=False)
+    ] = "",
+    describe: Annotated[
+        str, typer.Option(metavar="TEXT", help="Model, data and goal in your words.", show_default=False)
+    ] = "",
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Do not tune this one. May be repeated.", show_default=False),
+    ] = None,
+    only: Annotated[str, typer.Option(metavar="A,B", help="Tune these alone.", show_default=False)] = "",
+    answers: Annotated[
+        str, typer.Option(help="choice: from a list of changes; free: a strong model writes numbers.")
+    ] = "choice",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(envvar="TCS_HPT_DATA_DIR", help="Where the task's data is.", show_default=False),
+    ] = None,
+    python: Annotated[
+        str, typer.Option(help="Interpreter of your environment, for {python}.", show_default=False)
+    ] = "",
+    store: StoreOption = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Every event as one line of JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but the result, on one line.")] = False,
+) -> None:
+    """Tune a task: propose, train, learn, about ten times."""
+    loaded = load_task(task)
+    with ExitStack() as stack:
+        database = stack.enter_context(Store.open(store or None))
+        spec = _spec(
+            loaded,
+            given=task,
+            name=name or _free_name(loaded, database),
+            method=method,
+            trials=trials,
+            profile=profile,
+            seed=seed,
+            start=start,
+            answers=answers,
+            describe=describe,
+            fix=fix or [],
+            only=only,
+        )
+        errors = Console(stderr=True)
+        analyst, optimizer, reason = None, None, ""
+        if method in NEEDS_MODEL:
+            analyst, optimizer, reason = _models(
+                stack, errors, analysis_model or model, optimizer_model or model
+            )
+            spec = spec.model_copy(update={"analysis_model": analyst.name, "optimizer_model": optimizer.name})
+        proposer = make_proposer(method, analysis_model=analyst, optimizer_model=optimizer)
+        spec = prepare(spec, database)
+        reference = task_reference(loaded, task)
+        study = Study(
+            spec=spec,
+            task_folder=loaded.folder,
+            folder=study_folder(database, spec.name),
+            store=database,
+            proposer=proposer,
+            executor=LocalExecutor(),
+            data_dir=data_dir.resolve() if data_dir else None,
+            python=python,
+            model=_model_names(spec),
+            model_reason=reason,
+            task_reference=reference,
+        )
+        console = Console()
+        stopped = _run(study, console, as_json=as_json, quiet=quiet)
+        report = write_report(database, spec.name)
+        _close(study, console, report, stopped, as_json=as_json, quiet=quiet)
+        if stopped == "interrupted":
+            raise typer.Exit(130)
+        if incumbent(study.trials, spec.task.objective) is None:
+            raise typer.Exit(1)
+
+
+def _spec(
+    loaded: LoadedTask,
+    *,
+    given: str,
+    name: str,
+    method: str,
+    trials: int,
+    profile: str,
+    seed: int,
+    start: str,
+    answers: str,
+    describe: str,
+    fix: list[str],
+    only: str,
+) -> StudySpec:
+    starts, styles = get_args(Start), get_args(AnswerStyle)
+    if start not in starts:
+        raise UserError(
+            f"--start must be {' or '.join(starts)}, got {start!r}", hint="See tcs-hpt tune --help."
+        )
+    if answers not in styles:
+        raise UserError(
+            f"--answers must be {' or '.join(styles)}, got {answers!r}", hint="See tcs-hpt tune --help."
+        )
+    size = profile or ("quick" if given in list_tasks() and "quick" in loaded.spec.profiles else None)
+    pairs = [_pair(item) for item in fix]
+    spec = loaded.spec.with_profile(size).narrowed(
+        fix=dict(pairs), only=tuple(n.strip() for n in only.split(",") if n.strip())
+    )
+    return StudySpec.model_validate(
+        {
+            "name": name,
+            "task": spec,
+            "profile": size,
+            "method": method,
+            "trials": trials,
+            "seed": seed,
+            "start": start,
+            "answers": answers,
+            "description": describe,
+        }
+    )
+
+
+def _pair(item: str) -> tuple[str, str]:
+    name, equals, value = item.partition("=")
+    if not equals or not name.strip():
+        raise UserError(f"--fix takes NAME=VALUE, got {item!r}", hint="For example: --fix lr=0.01.")
+    return name.strip(), value.strip()
+
+
+def _free_name(loaded: LoadedTask, database: Store) -> str:
+    """Task and time; with a number behind it when another study began in the same second."""
+    name = new_name(loaded, datetime.now())
+    taken = {row.name for row in database.list_studies()}
+    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if n not in taken)
+
+
+def _models(
+    stack: ExitStack, console: Console, analysis: str, optimizer: str
+) -> tuple[ChatModel, ChatModel, str]:
+    analyst, reason = open_model(analysis, console)
+    stack.callback(analyst.close)
+    if optimizer == analysis:
+        return analyst, analyst, reason
+    second, other = open_model(optimizer, console)
+    stack.callback(second.close)
+    return analyst, second, f"{reason} {other}"
+
+
+def _model_names(spec: StudySpec) -> str:
+    if spec.analysis_model == spec.optimizer_model:
+        return spec.analysis_model
+    return f"{spec.analysis_model} (analysis), {spec.optimizer_model} (optimizer)"
+
+
+def _run(study: Study, console: Console, *, as_json: bool, quiet: bool) -> StopReason:
+    earlier = study.trials
+    watchers: list[Watcher] = []
+    if as_json:
+        watchers.append(JsonView(sys.stdout))
+    if quiet or as_json:
+        study.watchers = watchers
+        return study.run()
+    if not console.is_terminal:
+        study.watchers = [PlainView(sys.stdout, earlier=earlier)]
+        return study.run()
+    with LiveView(console, earlier=earlier) as view:
+        study.watchers = [view]
+        return study.run()
+
+
+def _close(
+    study: Study, console: Console, report: Path, stopped: StopReason, *, as_json: bool, quiet: bool
+) -> None:
+    trials: list[Trial] = study.trials
+    url = explicit_url(study.store)
+    if as_json:
+        return
+    if quiet:
+        best = incumbent(trials, study.spec.task.objective)
+        metric = study.spec.task.objective.metric
+        print(f"{metric} {best.value:.6g} (trial {best.number})" if best else "no trial has a score", report)
+        return
+    print_summary(
+        console, study.spec, trials, task_ref=study.task_reference, report_path=report, store_url=url
+    )
+    if stopped == "interrupted":
+        console.print()
+        console.print("Interrupted. Continue with the same command and", end=" ")
+        console.print(f"--name {shlex.quote(study.spec.name)}", markup=False, highlight=False)
+    elif stopped == "exhausted":
+        console.print("\nThe space has no untested configuration left.")

@@ -1,0 +1,211 @@
+"""The two agents as a proposer: analysis, decision, one repair round each, and the expert when they fail.
+
+Nothing here is silent: a failed analysis is replaced by the deterministic diagnosis, a failed decision by the expert's
+top candidate, and the proposal says so and keeps every call.
+"""
+
+from __future__ import annotations
+
+import time
+
+from tcs_hpt.agents import AnalysisAgent, Answered, OptimizerAgent
+from tcs_hpt.agents.answers import Choice
+from tcs_hpt.agents.conversation import ATTEMPTS
+from tcs_hpt.errors import ModelError
+from tcs_hpt.events import Analysed, Thinking
+from tcs_hpt.evidence.candidates import CandidateList
+from tcs_hpt.guard import AGENT_RULES, FREE_RULES, check
+from tcs_hpt.llm import ChatModel
+from tcs_hpt.proposers._base import ProposalContext
+from tcs_hpt.proposers.expert import ExpertProposer, from_candidate, given_start, guarded, shuffled
+from tcs_hpt.records import Analysis, ModelCall, Proposal, Role, last_tested
+from tcs_hpt.space import Change
+
+
+class AgentsProposer:
+    """Method `tcs-paper`: Analysis Agent and Optimizer Agent over the state report, without evidence blocks.
+
+    Args:
+        analysis_model: For the Analysis Agent.
+        optimizer_model: For the Optimizer Agent; may be the same.
+    """
+
+    def __init__(self, analysis_model: ChatModel, optimizer_model: ChatModel) -> None:
+        self._analysis_model = analysis_model
+        self._optimizer_model = optimizer_model
+
+    def propose(self, context: ProposalContext) -> Proposal | None:
+        """Analyse, decide, check.
+
+        Raises:
+            ModelError: The model fails at the very first question of a study; later failures are recorded instead.
+        """
+        began = time.perf_counter()
+        if context.is_start:
+            proposal: Proposal | None = self._start(context)
+            if proposal is not None and proposal.calls and all(_died(c) for c in proposal.calls):
+                raise ModelError(
+                    proposal.calls[-1].problems[0],
+                    hint="Check the model with `tcs-hpt models list`, or use --method expert, which needs none.",
+                )
+        else:
+            proposal = self._next(context)
+        if proposal is None:
+            return None
+        return proposal.model_copy(update={"seconds": time.perf_counter() - began})
+
+    # -- first trial ----------------------------------------------------------------------------------------
+
+    def _start(self, context: ProposalContext) -> Proposal:
+        if context.study.start == "cold":
+            return self._cold_start(context)
+        proposal = given_start(context)
+        if not proposal.config:
+            return proposal
+        answered = self._analyst(context).bootstrap(proposal.config)
+        analysis = answered.value or Analysis(
+            problem_diagnosis="unknown",
+            impact_assessment={},
+            primary_action="",
+            specific_recommendation="",
+            reasoning="No trial ran yet.",
+            expected_outcome=None,
+            by="diagnosis",
+            failure=answered.failure,
+        )
+        context.watch(Analysed(number=context.number, analysis=analysis))
+        return proposal.model_copy(
+            update={"analysis": analysis, "calls": answered.calls, "rejected": answered.rejected}
+        )
+
+    def _cold_start(self, context: ProposalContext) -> Proposal:
+        answered = self._optimizer(context).cold_start(
+            lambda choice: check(choice.config, context.space, context.trials, FREE_RULES).reasons
+        )
+        if answered.value is not None:
+            proposal = Proposal(
+                config=answered.value.config, source="agents", reason=answered.value.reasoning
+            )
+        else:
+            stand_in = ExpertProposer().propose(context)
+            assert stand_in is not None  # a cold start always exists
+            proposal = stand_in.model_copy(update={"fallback": _fallback(answered)})
+        return guarded(
+            context, proposal.model_copy(update={"calls": answered.calls, "rejected": answered.rejected})
+        )
+
+    # -- every later trial ----------------------------------------------------------------------------------
+
+    def _next(self, context: ProposalContext) -> Proposal | None:
+        listed = context.candidates
+        if listed is None:
+            return None
+        shown = {c.change.text: c.config for c in shuffled(context, listed)}
+        analysed = self._analyst(context).analyze(
+            context.report_text,
+            list(shown),
+            base_number=listed.base.number if listed.base else None,
+            number=context.number,
+        )
+        analysis = analysed.value or _diagnosis(context, listed, analysed.failure)
+        context.watch(Analysed(number=context.number, analysis=analysis))
+        decided = self._optimizer(context).propose(
+            analysis,
+            shown,
+            situation=context.report.situation,
+            base=listed.base_config,
+            newest=last_tested(context.trials, context.space.names),
+            number=context.number,
+            check=lambda choice: (
+                check(choice.config, context.space, context.trials, AGENT_RULES, listed.base_config).reasons
+            ),
+        )
+        proposal = self._decided(context, listed, analysis, decided)
+        return proposal.model_copy(
+            update={
+                "analysis": analysis,
+                "options": tuple(shown),
+                "calls": (*analysed.calls, *decided.calls),
+                "rejected": (*analysed.rejected, *decided.rejected),
+                "report": context.report_text,
+            }
+        )
+
+    def _decided(
+        self,
+        context: ProposalContext,
+        listed: CandidateList,
+        analysis: Analysis,
+        decided: Answered[Choice],
+    ) -> Proposal:
+        if decided.value is None:
+            top = listed.candidates[0]
+            stand_in = from_candidate(context, listed, top, "expert", top.reason)
+            return stand_in.model_copy(update={"fallback": _fallback(decided)})
+        choice = decided.value
+        (name,) = context.space.changed_parameters(listed.base_config, choice.config)
+        change = Change(name, listed.base_config.get(name), choice.config[name])
+        deviation = ""
+        if analysis.specific_recommendation and change.text != analysis.specific_recommendation:
+            deviation = f"the analysis recommended {analysis.specific_recommendation}"
+        proposal = Proposal(
+            config=choice.config,
+            source="agents",
+            reason=choice.reasoning,
+            base_trial=listed.base.number if listed.base else None,
+            change=change.text,
+            deviation=deviation,
+        )
+        return guarded(context, proposal, AGENT_RULES, listed.base_config)
+
+    def _analyst(self, context: ProposalContext) -> AnalysisAgent:
+        return AnalysisAgent(
+            self._analysis_model,
+            context.task,
+            description=context.study.description,
+            seed=context.study.seed,
+            on_attempt=_announce(context),
+        )
+
+    def _optimizer(self, context: ProposalContext) -> OptimizerAgent:
+        return OptimizerAgent(
+            self._optimizer_model,
+            context.task,
+            answers=context.study.answers,
+            description=context.study.description,
+            seed=context.study.seed,
+            on_attempt=_announce(context),
+        )
+
+
+class _announce:
+    """Tells the watchers that a model is about to be asked."""
+
+    def __init__(self, context: ProposalContext) -> None:
+        self._context = context
+
+    def __call__(self, role: Role, attempt: int) -> None:
+        self._context.watch(Thinking(number=self._context.number, role=role, attempt=attempt))
+
+
+def _died(call: ModelCall) -> bool:
+    return any(p.startswith("the model failed: ") for p in call.problems)
+
+
+def _fallback(answered: Answered[Choice]) -> str:
+    return f"no usable answer in {ATTEMPTS} attempts: {answered.failure}"
+
+
+def _diagnosis(context: ProposalContext, listed: CandidateList, failure: str) -> Analysis:
+    """The deterministic diagnosis, where an analysis failed."""
+    top = listed.candidates[0]
+    return Analysis(
+        problem_diagnosis=context.report.diagnosis.sentence(),
+        impact_assessment={},
+        primary_action=top.change.parameter,
+        specific_recommendation=top.change.text,
+        reasoning=top.reason,
+        expected_outcome="improves",
+        by="diagnosis",
+        failure=failure,
+    )

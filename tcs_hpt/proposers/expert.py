@@ -1,0 +1,106 @@
+"""Proposers without a language model that change one thing at a time: the expert, and the coin that controls for it."""
+
+from __future__ import annotations
+
+from tcs_hpt.agents.optimizer import OptimizerAgent
+from tcs_hpt.evidence.candidates import Candidate, CandidateList
+from tcs_hpt.guard import AGENT_RULES, FREE_RULES, Rules, check
+from tcs_hpt.proposers._base import ProposalContext
+from tcs_hpt.records import Proposal, Source
+from tcs_hpt.spec import Config
+
+_SHUFFLE, _PICK, _COLD = 1, 2, 3  # purposes of random numbers
+
+
+def given_start(context: ProposalContext) -> Proposal:
+    """Trial 1 when the study starts from the task's defaults."""
+    return guarded(
+        context, Proposal(config=context.space.defaults(), source="start", reason="The task's defaults.")
+    )
+
+
+def guarded(
+    context: ProposalContext, proposal: Proposal, rules: Rules = FREE_RULES, base: Config | None = None
+) -> Proposal:
+    """The proposal with the guard's decision on it.
+
+    Raises:
+        AssertionError: The guard refuses; a proposer of ours broke a rule.
+    """
+    decision = check(proposal.config, context.space, context.trials, rules, base)
+    if not decision.accepted:
+        raise AssertionError(f"{proposal.source} proposed {proposal.config}: {'; '.join(decision.reasons)}")
+    return proposal.model_copy(update={"decision": decision})
+
+
+def from_candidate(
+    context: ProposalContext, listed: CandidateList, candidate: Candidate, source: Source, reason: str
+) -> Proposal:
+    """A listed change as a proposal."""
+    return guarded(
+        context,
+        Proposal(
+            config=candidate.config,
+            source=source,
+            reason=reason,
+            base_trial=listed.base.number if listed.base else None,
+            change=candidate.change.text,
+            options=tuple(c.change.text for c in listed.candidates),
+            report=context.report_text,
+        ),
+        AGENT_RULES,
+        listed.base_config,
+    )
+
+
+class ExpertProposer:
+    """Always takes the top-ranked candidate."""
+
+    def propose(self, context: ProposalContext) -> Proposal | None:
+        """The best single change by diagnosis and past effects."""
+        if context.is_start:
+            if context.study.start == "defaults":
+                return given_start(context)
+            return guarded(
+                context,
+                Proposal(
+                    config=context.space.middles(), source="expert", reason="The middle of every scale."
+                ),
+            )
+        if context.candidates is None:
+            return None
+        top = context.candidates.candidates[0]
+        return from_candidate(context, context.candidates, top, "expert", top.reason)
+
+
+class CoinProposer:
+    """Picks one of the candidates at random: shows what a model's choice among them is worth."""
+
+    def propose(self, context: ProposalContext) -> Proposal | None:
+        """A random one of the listed changes."""
+        if context.is_start:
+            if context.study.start == "defaults":
+                return given_start(context)
+            return self._cold(context)
+        if context.candidates is None:
+            return None
+        listed = context.candidates
+        pick = int(context.random(_PICK).integers(len(listed.candidates)))
+        reason = f"Drawn at random from {len(listed.candidates)} candidates."
+        return from_candidate(context, listed, listed.candidates[pick], "coin", reason)
+
+    def _cold(self, context: ProposalContext) -> Proposal:
+        random = context.random(_COLD)
+        choices = OptimizerAgent.cold_values(context.space)
+        config = context.space.completed(
+            {name: values[int(random.integers(len(values)))] for name, values in choices.items()}
+        )
+        return guarded(
+            context, Proposal(config=config, source="coin", reason="Drawn from the agents' values.")
+        )
+
+
+def shuffled(context: ProposalContext, listed: CandidateList) -> list[Candidate]:
+    """The candidates in the order in which agents see them: small models favour places in a list."""
+    order = context.random(_SHUFFLE).permutation(len(listed.candidates))
+    return [listed.candidates[int(i)] for i in order]

@@ -1,0 +1,276 @@
+"""What a study amounts to: start against best, the path between them, who proposed, what it cost, what went wrong.
+
+Pure: everything is computed from a `StudySpec` and its `Trial`s, in any order.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tcs_hpt.records import (
+    FailureKind,
+    Metrics,
+    Outcome,
+    Proposal,
+    Trial,
+    by_number,
+    effect,
+    incumbent,
+    measured_outcome,
+    ordered,
+)
+from tcs_hpt.spec import Objective, Scalar, StudySpec, same_scalar
+
+K = TypeVar("K", bound=str)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One accepted change on the way from the start to the best trial."""
+
+    number: int
+    change: str
+    reason: str
+    source: str
+    base_trial: int
+    value: float | None
+    effect: float | None
+    """Improvement over the base in the metric's unit; positive is better, None when one of them failed."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the analysis expected of the change that was then tried, and what happened."""
+
+    number: int
+    expected: Outcome
+    measured: Outcome
+
+    @property
+    def hit(self) -> bool:
+        """Whether the analysis was right."""
+        return self.expected == self.measured
+
+
+@dataclass(frozen=True)
+class ConfigRow:
+    """One parameter at the start and in the best trial."""
+
+    name: str
+    start: Scalar | None
+    """None where the parameter is not active."""
+    best: Scalar | None
+    changed: bool
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """The facts of a study. Trial counts leave interrupted trials out; costs include them."""
+
+    trials: int
+    """Trials that consumed budget."""
+    interrupted: int
+    first: Trial | None
+    """The start: the first trial that consumed budget, whatever became of it."""
+    best: Trial | None
+    gain: float | None
+    """Improvement of the best over the start in the metric's unit; None when either has no score."""
+    path: tuple[Step, ...]
+    """From the earliest change to the best trial; empty when the best is a start or was chosen as a whole."""
+    sources: Mapping[str, int]
+    """Trials by who proposed them."""
+    fallbacks: Mapping[str, tuple[int, ...]]
+    """Numbers of trials that somebody else had to propose, by reason."""
+    analysis_fallbacks: Mapping[str, tuple[int, ...]]
+    """Numbers of trials whose analysis is the deterministic diagnosis, by why the agent's could not be used."""
+    rejected: int
+    """Attempts that did not become a trial."""
+    failures: Mapping[FailureKind, tuple[int, ...]]
+    """Numbers of failed trials, by kind."""
+    calls: int
+    """Requests to a language model."""
+    repairs: int
+    """Those of them that asked again because the first answer could not be used."""
+    prompt_tokens: int
+    completion_tokens: int
+    thinking_seconds: float
+    """Wall-clock time of all proposals."""
+    training_seconds: float
+    """Wall-clock time of all trials."""
+    analyses: int
+    """Changes that the method's own optimizer chose with an analysis to follow."""
+    deviations: tuple[int, ...]
+    """Numbers of trials whose proposal departed from its analysis."""
+    predictions: tuple[Prediction, ...]
+    """Expected against measured outcomes, wherever both are known."""
+    test_metrics: Metrics
+    """The best trial's metrics that no proposer ever saw."""
+
+    @property
+    def hits(self) -> int:
+        """How many predictions were right."""
+        return sum(p.hit for p in self.predictions)
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of right predictions; None without any."""
+        return self.hits / len(self.predictions) if self.predictions else None
+
+    @property
+    def improved(self) -> bool:
+        """Whether a later trial beat the start."""
+        return self.gain is not None and self.gain > 0
+
+
+def prediction(trial: Trial, trials: Mapping[int, Trial], objective: Objective) -> Prediction | None:
+    """The agents' prediction for a trial, checked; None when there is nothing to check.
+
+    A prediction counts only if it is the agents' own and speaks of the change that was tried: not when the
+    optimizer departed from the analysis, when somebody else proposed, or when the diagnosis stood in.
+    """
+    proposal = trial.proposal
+    if proposal.analysis is None or proposal.analysis.by != "agents":
+        return None
+    if proposal.deviation or proposal.fallback:
+        return None
+    expected = proposal.analysis.expected_outcome
+    measured = measured_outcome(trial, trials, objective)
+    if expected is None or measured is None:
+        return None
+    return Prediction(trial.number, expected, measured)
+
+
+def path_to(trial: Trial, trials: Mapping[int, Trial], objective: Objective) -> tuple[Step, ...]:
+    """The changes that led to a trial, earliest first, found by following `base_trial` back."""
+    steps: list[Step] = []
+    seen: set[int] = set()
+    here: Trial | None = trial
+    while here is not None and here.proposal.base_trial is not None and here.number not in seen:
+        seen.add(here.number)
+        proposal = here.proposal
+        base = here.proposal.base_trial
+        steps.append(
+            Step(
+                here.number,
+                proposal.change,
+                proposal.reason,
+                proposal.source,
+                base,
+                here.value,
+                effect(here, trials, objective),
+            )
+        )
+        here = trials.get(base)
+    return tuple(reversed(steps))
+
+
+def compare_configs(study: StudySpec, start: Trial | None, best: Trial) -> tuple[ConfigRow, ...]:
+    """Every parameter that is active at the start or in the best trial, in the task's order."""
+    old = dict(start.config) if start is not None else {}
+    names = [n for n in study.task.params if n in old or n in best.config]
+    names += [n for n in {**old, **best.config} if n not in study.task.params]
+    rows = []
+    for name in names:
+        a, b = old.get(name), best.config.get(name)
+        changed = start is not None and not same_scalar(a, b)
+        rows.append(ConfigRow(name, a, b, changed))
+    return tuple(rows)
+
+
+def exact(value: Scalar) -> str:
+    """A value as text that reads back as exactly the same value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def reproduce_command(study: StudySpec, trial: Trial, *, task_ref: str, store_url: str = "") -> str:
+    """One shell command that trains a trial's configuration again, with the same training seed.
+
+    Every value is fixed, those of the task's fixed set too: a study does not tell which of them came from the
+    manifest and which from the user's `--fix` or `--only`.
+
+    Args:
+        study: The study the trial belongs to.
+        trial: Any of its trials.
+        task_ref: The task as the user would name it, a name or a folder.
+        store_url: Database to record into; empty for the default one.
+    """
+    words = ["tcs-hpt", "tune", task_ref, "--method", "expert", "--trials", "1", "--seed", str(trial.seed)]
+    if study.profile is not None:
+        words += ["--profile", study.profile]
+    for name, value in {**trial.config, **study.task.fixed}.items():
+        words += ["--fix", f"{name}={exact(value)}"]
+    if store_url:
+        words += ["--store", store_url]
+    return shlex.join(words)
+
+
+def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
+    """The facts of a study, from its trials in any order."""
+    everything = sorted(trials, key=lambda t: t.number)
+    objective = study.task.objective
+    counted = ordered(everything)
+    known = by_number(everything)
+    best = incumbent(everything, objective)
+    first = counted[0] if counted else None
+    gain = None
+    if first is not None and best is not None and first.value is not None and best.value is not None:
+        gain = objective.gain(best.value, first.value)
+    proposals = _distinct(everything)
+    calls = [call for proposal in proposals for call in proposal.calls]
+    analysed = [t for t in counted if t.proposal.analysis is not None]
+    stand_ins = [
+        (t.proposal.analysis.failure or "the agents gave no analysis", t.number)
+        for t in analysed
+        if t.proposal.analysis is not None and t.proposal.analysis.by != "agents"
+    ]
+    followable = [t for t in analysed if t.proposal.change and not t.proposal.fallback]
+    checks = [prediction(t, known, objective) for t in counted]
+    return StudySummary(
+        trials=len(counted),
+        interrupted=len(everything) - len(counted),
+        first=first,
+        best=best,
+        gain=gain,
+        path=path_to(best, known, objective) if best is not None else (),
+        sources=dict(Counter(t.proposal.source for t in counted)),
+        fallbacks=_grouped([(t.proposal.fallback, t.number) for t in counted if t.proposal.fallback]),
+        analysis_fallbacks=_grouped(stand_ins),
+        rejected=sum(len(p.rejected) for p in proposals),
+        failures=_grouped([(t.failure.kind, t.number) for t in counted if t.failure is not None]),
+        calls=len(calls),
+        repairs=sum(c.attempt > 1 for c in calls),
+        prompt_tokens=sum(c.prompt_tokens for c in calls),
+        completion_tokens=sum(c.completion_tokens for c in calls),
+        thinking_seconds=sum(p.seconds for p in proposals),
+        training_seconds=sum(t.usage.wall_seconds for t in everything),
+        analyses=len(followable),
+        deviations=tuple(t.number for t in followable if t.proposal.deviation),
+        predictions=tuple(c for c in checks if c is not None),
+        test_metrics={n: v for n, v in best.metrics.items() if n.startswith("test_")} if best else {},
+    )
+
+
+def _grouped(pairs: Sequence[tuple[K, int]]) -> dict[K, tuple[int, ...]]:
+    groups: dict[K, tuple[int, ...]] = {}
+    for key, value in pairs:
+        groups[key] = (*groups.get(key, ()), value)
+    return groups
+
+
+def _distinct(trials: Sequence[Trial]) -> list[Proposal]:
+    """Each proposal once: an interrupted trial's is carried over when its configuration is tried again."""
+    found: list[Proposal] = []
+    pending: list[Proposal] = []
+    for trial in trials:
+        if trial.proposal in pending:
+            continue
+        found.append(trial.proposal)
+        if trial.state == "interrupted":
+            pending.append(trial.proposal)
+    return found

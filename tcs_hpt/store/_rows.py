@@ -1,0 +1,239 @@
+"""Records to rows and back: the SQL on our tables. Every function works inside its caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from tcs_hpt.errors import StoreError
+from tcs_hpt.events import Event
+from tcs_hpt.records import EpochRecord, Trial
+from tcs_hpt.spec import StudySpec
+from tcs_hpt.store import _tables
+
+T = TypeVar("T")
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One line of a list of studies."""
+
+    name: str
+    task: str
+    method: str
+    trials: int
+    """The study's total budget."""
+    finished: int
+    """Trials with a score."""
+    best: float | None
+    """The best score; None before the first."""
+    created_at: str
+    """ISO 8601, UTC."""
+
+
+class StoredEvent(NamedTuple):
+    """An event with its place in the study."""
+
+    seq: int
+    """1, 2, 3, ... without gaps."""
+    at: str
+    event: Event
+
+
+class Found(NamedTuple):
+    """A study that exists."""
+
+    id: int
+    spec: str
+
+
+# -- studies ------------------------------------------------------------------------------------------------
+
+
+def find_study(connection: sa.Connection, name: str, *, lock: bool = False) -> Found | None:
+    """The study of this name, if there is one.
+
+    Args:
+        connection: In a transaction.
+        name: The study.
+        lock: Keep other writers of the study out until the end of the transaction.
+    """
+    query = sa.select(_tables.study.c.id, _tables.study.c.spec).where(_tables.study.c.name == name)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return Found(row.id, row.spec) if row is not None else None
+
+
+def insert_study(connection: sa.Connection, spec: StudySpec, created_at: str) -> None:
+    """Enter a study."""
+    connection.execute(_tables.study.insert().values(name=spec.name, spec=_dump(spec), created_at=created_at))
+
+
+def load_spec(study: Found) -> StudySpec:
+    """The declaration of a study."""
+    return _load(StudySpec.model_validate, json.loads(study.spec), "the declaration of the study")
+
+
+def set_budget(connection: sa.Connection, study: Found, trials: int) -> None:
+    """Change the total number of trials in the declaration of a study."""
+    spec = json.dumps(json.loads(study.spec) | {"trials": trials})
+    connection.execute(_tables.study.update().where(_tables.study.c.id == study.id).values(spec=spec))
+
+
+def study_names(connection: sa.Connection) -> list[str]:
+    """All names, newest first."""
+    return list(connection.scalars(sa.select(_tables.study.c.name).order_by(_tables.study.c.id.desc())))
+
+
+def study_rows(connection: sa.Connection) -> list[StudyRow]:
+    """One line per study, newest first."""
+    study, trial = _tables.study.c, _tables.trial.c
+    scored = sa.and_(trial.study_id == study.id, trial.state == "finished", trial.value.is_not(None))
+    query = (
+        sa.select(
+            study.name,
+            study.spec,
+            study.created_at,
+            sa.func.count(trial.value).label("finished"),
+            sa.func.min(trial.value).label("lowest"),
+            sa.func.max(trial.value).label("highest"),
+        )
+        .join_from(_tables.study, _tables.trial, scored, isouter=True)
+        .group_by(study.id, study.name, study.spec, study.created_at)
+        .order_by(study.id.desc())
+    )
+    rows = []
+    for name, text, created_at, finished, lowest, highest in connection.execute(query):
+        spec = json.loads(text)  # not validated: one study of a newer version must not hide the others
+        maximize = spec["task"]["objective"]["direction"] == "maximize"
+        rows.append(
+            StudyRow(
+                name=name,
+                task=spec["task"]["name"],
+                method=spec["method"],
+                trials=spec["trials"],
+                finished=finished,
+                best=highest if maximize else lowest,
+                created_at=created_at,
+            )
+        )
+    return rows
+
+
+# -- trials -------------------------------------------------------------------------------------------------
+
+
+def replace_trial(connection: sa.Connection, study: Found, trial: Trial) -> None:
+    """Write a trial with its parts, in place of any earlier one of that number."""
+    key = {"study_id": study.id, "number": trial.number}
+    connection.execute(
+        _tables.trial.delete().where(_matches(_tables.trial, key))
+    )  # and its parts, by cascade
+    record = _dump(trial, exclude={"epochs": True, "proposal": {"calls"}})
+    connection.execute(
+        _tables.trial.insert().values(**key, state=trial.state, value=trial.value, record=record)
+    )
+    for table, parts in ((_tables.epoch, trial.epochs), (_tables.model_call, trial.proposal.calls)):
+        rows = [{**key, "position": i, "record": _dump(part)} for i, part in enumerate(parts)]
+        if rows:
+            connection.execute(table.insert(), rows)
+
+
+def trial_state(connection: sa.Connection, study: Found, number: int) -> str | None:
+    """The state of a trial; None when there is no such trial."""
+    key = {"study_id": study.id, "number": number}
+    return connection.scalar(sa.select(_tables.trial.c.state).where(_matches(_tables.trial, key)))
+
+
+def add_epoch(connection: sa.Connection, study: Found, number: int, epoch: EpochRecord) -> None:
+    """Add an epoch after those that are there."""
+    key = {"study_id": study.id, "number": number}
+    count = connection.scalar(sa.select(sa.func.count()).where(_matches(_tables.epoch, key)))
+    connection.execute(_tables.epoch.insert().values(**key, position=count, record=_dump(epoch)))
+
+
+def load_trials(connection: sa.Connection, study: Found) -> list[Trial]:
+    """All trials of a study, by number."""
+    table = _tables.trial.c
+    records = connection.execute(
+        sa.select(table.number, table.record).where(table.study_id == study.id).order_by(table.number)
+    ).all()
+    epochs = _parts(connection, _tables.epoch, study)
+    calls = _parts(connection, _tables.model_call, study)
+    trials = []
+    for number, record in records:
+        data = json.loads(record)
+        data["epochs"] = epochs.get(number, [])
+        data["proposal"]["calls"] = calls.get(number, [])
+        trials.append(_load(Trial.model_validate, data, f"trial {number}"))
+    return trials
+
+
+def _parts(connection: sa.Connection, table: sa.Table, study: Found) -> dict[int, list[Any]]:
+    """The parts of all trials of a study, in order, under the trials' numbers."""
+    query = (
+        sa.select(table.c.number, table.c.record)
+        .where(table.c.study_id == study.id)
+        .order_by(table.c.number, table.c.position)
+    )
+    parts: dict[int, list[Any]] = {}
+    for number, record in connection.execute(query):
+        parts.setdefault(number, []).append(json.loads(record))
+    return parts
+
+
+def _matches(table: sa.Table, key: Mapping[str, int]) -> sa.ColumnElement[bool]:
+    return sa.and_(*(table.c[column] == value for column, value in key.items()))
+
+
+# -- events -------------------------------------------------------------------------------------------------
+
+
+def add_event(connection: sa.Connection, study: Found, event: Event, at: str) -> int:
+    """Add an event after those that are there; returns its sequence number."""
+    table = _tables.event
+    newest = connection.scalar(sa.select(sa.func.max(table.c.seq)).where(table.c.study_id == study.id))
+    seq = (newest or 0) + 1
+    row = {"study_id": study.id, "seq": seq, "at": at, "kind": event.kind, "record": _dump(event)}
+    connection.execute(table.insert().values(row))
+    return seq
+
+
+def load_events(connection: sa.Connection, study: Found, after: int) -> list[StoredEvent]:
+    """Events with a sequence number above `after`, in order."""
+    table = _tables.event.c
+    query = (
+        sa.select(table.seq, table.at, table.record)
+        .where(table.study_id == study.id, table.seq > after)
+        .order_by(table.seq)
+    )
+    return [
+        StoredEvent(seq, at, _load(_EVENT.validate_python, json.loads(record), f"event {seq}"))
+        for seq, at, record in connection.execute(query)
+    ]
+
+
+# -- JSON ---------------------------------------------------------------------------------------------------
+
+
+def _dump(record: BaseModel, exclude: Any = None) -> str:
+    # `json.dumps` rather than pydantic's writer, which turns the NaN and infinities of a rejected proposal into null.
+    return json.dumps(record.model_dump(by_alias=True, exclude=exclude), default=repr)
+
+
+def _load(validate: Callable[[Any], T], data: Any, what: str) -> T:
+    try:
+        return validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise StoreError(
+            f"{what} cannot be read back: {place}: {first['msg']}",
+            hint="Another version of tcs-hpt wrote it; upgrade, or choose another database with --store.",
+        ) from error

@@ -1,0 +1,68 @@
+"""Our tables: complete records as JSON text, beside columns for what is searched.
+
+JSON is kept as text, not in a database's own JSON type: some of those refuse NaN inside a rejected proposal or
+write `1.0` as `1`, and a record must come back exactly as it went in.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION = 1
+"""Raised with every change of the tables; a higher number in a database means a newer tcs-hpt made it."""
+
+metadata = sa.MetaData()
+
+schema = sa.Table(
+    "tcs_schema",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+)
+
+study = sa.Table(
+    "tcs_study",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(255), nullable=False, unique=True),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+)
+
+trial = sa.Table(
+    "tcs_trial",
+    metadata,
+    sa.Column("study_id", sa.ForeignKey("tcs_study.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("value", sa.Double),
+    sa.Column("record", sa.Text, nullable=False),  # without epochs and model calls, which have their own rows
+)
+
+
+def _part_of_trial(name: str) -> sa.Table:
+    """A table of the numbered parts of a trial, which vanish with it."""
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("record", sa.Text, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["study_id", "number"], ["tcs_trial.study_id", "tcs_trial.number"], ondelete="CASCADE"
+        ),
+    )
+
+
+epoch = _part_of_trial("tcs_epoch")
+model_call = _part_of_trial("tcs_model_call")
+
+event = sa.Table(
+    "tcs_event",
+    metadata,
+    sa.Column("study_id", sa.ForeignKey("tcs_study.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.String(40), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("record", sa.Text, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Contracts as inheritable test classes, for backends in this package and outside it."""

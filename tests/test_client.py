@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcs_hpt import client
+from tcs_hpt.catalog import list_tasks, load_task
+from tcs_hpt.client import CurrentTrial, current_trial
+from tcs_hpt.errors import TaskError, UserError
+from tcs_hpt.space import SearchSpace
+from tcs_hpt.spec import TaskSpec
+
+SETTINGS = {
+    "params": {"lr": 0.1},
+    "fixed": {"n": 3},
+    "seed": 5,
+    "profile": "quick",
+    "trial": 2,
+    "data_dir": None,
+}
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TRIAL_DIR", "DATA_DIR", "PROFILE", "SEED"):
+        monkeypatch.delenv(f"TCS_HPT_{name}", raising=False)
+    monkeypatch.setattr(client, "_made", {})
+
+
+@pytest.fixture
+def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CurrentTrial:
+    (tmp_path / "config.json").write_text(json.dumps(SETTINGS))
+    monkeypatch.setenv("TCS_HPT_TRIAL_DIR", str(tmp_path))
+    return current_trial()
+
+
+def lines(trial: CurrentTrial) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (trial.folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_trial_is_read_from_its_folder(trial: CurrentTrial, tmp_path: Path) -> None:
+    assert trial.params == {"lr": 0.1, "n": 3}
+    assert (trial.config, trial.fixed) == ({"lr": 0.1}, {"n": 3})
+    assert (trial.seed, trial.profile, trial.number, trial.data_dir) == (5, "quick", 2, None)
+    assert trial.folder == tmp_path
+    assert current_trial() is trial
+
+
+def test_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TCS_HPT_DATA_DIR", "data")
+    monkeypatch.chdir(tmp_path)
+    assert CurrentTrial(SETTINGS, tmp_path).data_dir == tmp_path / "data"
+    assert CurrentTrial({**SETTINGS, "data_dir": "/d"}, tmp_path).data_dir == Path("/d")
+
+
+def test_epochs_are_lines(trial: CurrentTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    trial.report(train_loss=1, val_accuracy=0.5)
+    trial.report(epoch=np.int64(7), loss=2.5)
+    trial.report(loss=np.float32(0.5), x=np.array(3))
+    trial.report(**{"a.b-c": float("nan"), "d": float("-inf"), "e": 10**400})
+    assert lines(trial) == [
+        {"epoch": 1, "train_loss": 1, "val_accuracy": 0.5},
+        {"epoch": 7, "loss": 2.5},
+        {"epoch": 8, "loss": 0.5, "x": 3.0},
+        {"epoch": 9, "a.b-c": None, "d": None, "e": None},
+    ]
+
+
+class Tensor:
+    """Stands for a 0-d tensor with gradients, which complains when it is converted as it is."""
+
+    ndim = 0
+    detached = False
+
+    def detach(self) -> Tensor:
+        other = Tensor()
+        other.detached = True
+        return other
+
+    def __float__(self) -> float:
+        assert self.detached
+        return 0.25
+
+
+def test_tensors_are_numbers(trial: CurrentTrial) -> None:
+    trial.report(loss=Tensor())
+    assert lines(trial) == [{"epoch": 1, "loss": 0.25}]
+
+
+@pytest.mark.parametrize(
+    "value", ["0.5", None, True, np.bool_(True), [1], {}, b"1", 1j, np.array([1.0]), np.array([1.0, 2.0])]
+)
+def test_what_is_not_a_number_is_refused(trial: CurrentTrial, value: object) -> None:
+    for write in (trial.report, trial.finish):
+        with pytest.raises(TypeError, match="metric 'loss' must be a single number"):
+            write(loss=value)
+    assert sorted(p.name for p in trial.folder.iterdir()) == ["config.json"]
+
+
+@pytest.mark.parametrize("name", ["", "val/acc", "1st", "a b", "ä", "x" * 65, "a\n"])
+def test_bad_names_are_refused(trial: CurrentTrial, name: str) -> None:
+    with pytest.raises(ValueError, match="name must be letters"):
+        trial.report(**{name: 1.0})
+    with pytest.raises(ValueError, match="name must be letters"):
+        trial.finish(**{name: 1.0})
+
+
+def test_bad_epochs_are_refused(trial: CurrentTrial) -> None:
+    with pytest.raises(ValueError, match="negative, got -1"):
+        trial.report(epoch=-1, loss=1)
+    with pytest.raises(TypeError):
+        trial.report(epoch=1.5, loss=1)
+
+
+def test_the_result_appears_whole(trial: CurrentTrial) -> None:
+    with pytest.raises(ValueError, match="at least one metric"):
+        trial.finish()
+    trial.finish(val_accuracy=0.5, val_loss=float("inf"))
+    assert json.loads((trial.folder / "result.json").read_text()) == {"val_accuracy": 0.5, "val_loss": None}
+    assert sorted(p.name for p in trial.folder.iterdir()) == ["config.json", "result.json"]
+
+
+def test_many_threads_may_report(trial: CurrentTrial) -> None:
+    def work() -> None:
+        for _ in range(50):
+            trial.report(loss=1.0)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(line["epoch"] for line in lines(trial)) == list(range(1, 401))
+
+
+def test_should_stop(trial: CurrentTrial) -> None:
+    assert not trial.should_stop()
+    (trial.folder / "stop").touch()
+    assert trial.should_stop()
+
+
+def test_artifacts_stay_inside(trial: CurrentTrial) -> None:
+    place = trial.artifact("deep/er/model.pt")
+    assert place == trial.folder / "artifacts/deep/er/model.pt"
+    place.write_text("x")
+    for bad in ("../config.json", "/etc/passwd", ".", "", "a/../../b"):
+        with pytest.raises(ValueError, match="must stay inside"):
+            trial.artifact(bad)
+
+
+def test_refusing_ends_the_script(trial: CurrentTrial, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        trial.refuse("too many heads")
+    assert caught.value.code == 64
+    assert capsys.readouterr().err == "too many heads\n"
+
+
+def test_a_vanished_folder_warns_once(trial: CurrentTrial, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(trial.folder)
+    for _ in range(3):
+        trial.report(loss=1)
+    trial.finish(loss=1)
+    assert not trial.should_stop()
+    assert capsys.readouterr().err.count("going on without") == 1
+
+
+def test_a_broken_configuration_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TCS_HPT_TRIAL_DIR", str(tmp_path))
+    for content in (None, "{", "[]", '{"params": {}}'):
+        if content is not None:
+            (tmp_path / "config.json").write_text(content)
+        with pytest.raises(TaskError, match=r"config\.json cannot be used") as caught:
+            current_trial()
+        assert "Unset TCS_HPT_TRIAL_DIR" in caught.value.hint
+
+
+# -- run by hand ---------------------------------------------------------------------------------------------
+
+MANIFEST = """
+schema = 1
+name = "hand"
+command = ["{python}", "train.py"]
+[objective]
+metric = "val_accuracy"
+direction = "maximize"
+[params.momentum]
+type = "float"
+low = 0.0
+high = 0.99
+when = { optimizer = ["sgd"] }
+[params.optimizer]
+type = "categorical"
+choices = ["adam", "sgd", "rmsprop", "lion"]
+[params.lr]
+type = "float"
+low = 1e-5
+high = 1
+log = true
+[params.epochs]
+type = "int"
+low = 1
+high = 40
+default = 20
+[fixed]
+max_train = 600
+[profiles.smoke]
+fixed = { max_train = 6 }
+[profiles.smoke.params.epochs]
+high = 3
+default = 2
+"""
+
+SCRIPT = """
+import json, tcs_hpt
+trial = tcs_hpt.current_trial()
+print(json.dumps([trial.params, trial.seed, trial.profile, trial.number, trial.should_stop()]))
+trial.report(train_loss=0.123456, val_accuracy=float("nan"))
+trial.finish(val_accuracy=0.5)
+"""
+
+
+def by_hand(folder: Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    (folder / "train.py").write_text(SCRIPT)
+    return subprocess.run(
+        [sys.executable, os.path.relpath(folder / "train.py", cwd)],
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_by_hand_the_defaults_are_used_and_metrics_are_printed(tmp_path: Path) -> None:
+    folder, cwd = tmp_path / "task", tmp_path / "elsewhere"
+    folder.mkdir()
+    cwd.mkdir()
+    (cwd / "stop").touch()
+    (folder / "task.toml").write_bytes(b"\xef\xbb\xbf" + MANIFEST.encode())
+    done = by_hand(folder, cwd)
+    first, *rest = done.stdout.splitlines()
+    params = {"optimizer": "sgd", "momentum": 0.495, "lr": 0.00316, "epochs": 20, "max_train": 600}
+    assert json.loads(first) == [params, 0, "", 0, False]
+    assert rest == ["epoch   1  train_loss 0.1235  val_accuracy not finite", "finished   val_accuracy 0.5"]
+    done = by_hand(folder, cwd, TCS_HPT_PROFILE="smoke", TCS_HPT_SEED="4")
+    params |= {"epochs": 2, "max_train": 6}
+    assert json.loads(done.stdout.splitlines()[0]) == [params, 4, "smoke", 0, False]
+    assert [p.name for p in cwd.iterdir()] == ["stop"]
+
+
+def test_by_hand_what_is_wrong_is_said(tmp_path: Path) -> None:
+    assert "tcs-hpt init train.py" in by_hand(tmp_path, tmp_path).stderr
+    (tmp_path / "task.toml").write_text("name = x")
+    assert "tcs-hpt tasks check" in by_hand(tmp_path, tmp_path).stderr
+    (tmp_path / "task.toml").write_text('[params.lr]\ntype = "float"')
+    assert "tcs-hpt tasks check" in by_hand(tmp_path, tmp_path).stderr
+    (tmp_path / "task.toml").write_text(MANIFEST)
+    assert "Profiles of this task: smoke." in by_hand(tmp_path, tmp_path, TCS_HPT_PROFILE="big").stderr
+    assert "whole number, got 'x'" in by_hand(tmp_path, tmp_path, TCS_HPT_SEED="x").stderr
+
+
+def test_by_hand_needs_no_script_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "task.toml").write_text(MANIFEST)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    monkeypatch.setattr(sys, "argv", [""])
+    trial = current_trial()
+    assert trial.params["epochs"] == 20
+    assert trial.artifact("m.pt") == tmp_path / "artifacts/m.pt"
+    monkeypatch.setenv("TCS_HPT_PROFILE", "none")
+    with pytest.raises(UserError):
+        current_trial()
+
+
+@pytest.mark.parametrize("name", list_tasks())
+def test_defaults_are_those_of_the_space(name: str) -> None:
+    task = load_task(name)
+    raw = tomllib.loads((task.folder / "task.toml").read_text())
+    assert client._defaults(raw["params"]) == SearchSpace(task.spec.params).defaults()
+
+
+numbers = st.floats(-1e6, 1e6).map(lambda x: round(x, 3))
+
+
+@st.composite
+def parameters(draw: st.DrawFn) -> dict[str, Any]:
+    kind = draw(st.sampled_from(["float", "int", "categorical"]))
+    if kind == "categorical":
+        return {"type": kind, "choices": draw(st.lists(st.sampled_from("abcdef"), min_size=2, unique=True))}
+    log, low = draw(st.booleans()), draw(numbers)
+    low = abs(low) + 0.001 if log else low
+    high = low + draw(st.floats(0.01, 1e6)) + (1 if kind == "int" else 0)
+    if kind == "int":
+        low, high = int(low) + (1 if log else 0), int(high) + 2
+    table: dict[str, Any] = {"type": kind, "low": low, "high": high, "log": log}
+    if not log and draw(st.booleans()):
+        table["step"] = max((high - low) // 3, 1) if kind == "int" else (high - low) / 3
+    if draw(st.booleans()):
+        table["default"] = low
+    return table
+
+
+@given(st.lists(parameters(), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_defaults_are_those_of_any_space(tables: list[dict[str, Any]], random: Any) -> None:
+    params = {f"p{i}": t for i, t in enumerate(tables)}
+    parents = [n for n, t in params.items() if t["type"] == "categorical"]
+    for name, table in params.items():
+        if name not in parents and parents:
+            parent = random.choice(parents)
+            table["when"] = {parent: [random.choice(params[parent]["choices"])]}
+    objective = {"metric": "m", "direction": "minimize"}
+    raw = {"schema": 1, "name": "t", "command": ["x"], "objective": objective, "params": params}
+    space = SearchSpace(TaskSpec.model_validate(raw).params)
+    assert client._defaults(params) == space.defaults()
+
+
+def test_importing_the_client_imports_nothing_heavy() -> None:
+    code = "import sys; import tcs_hpt; tcs_hpt.current_trial; print('\\n'.join(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    top = {name.split(".")[0] for name in loaded.splitlines()}
+    # What the interpreter itself loads at start-up (site, .pth files) is none of our doing.
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print('\\n'.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    ours = top - {name.split(".")[0] for name in bare.splitlines()} - set(sys.stdlib_module_names)
+    assert ours == {"tcs_hpt"}

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tcs_hpt.errors import UserError
+from tcs_hpt.events import Event
+from tcs_hpt.execution import Job, RunResult
+from tcs_hpt.llm.scripted import ScriptedModel, first_choice
+from tcs_hpt.loop import Study, prepare
+from tcs_hpt.proposers import AgentsProposer, ExpertProposer, ProposalContext, Proposer, RandomProposer
+from tcs_hpt.records import EpochRecord, Failure, Proposal, Usage
+from tcs_hpt.space import SearchSpace
+from tcs_hpt.store import Store
+from tests.build import study as make_spec
+from tests.build import task
+
+
+class FakeExecutor:
+    """Scores a configuration at once: the closer `lr` is to 0.1, the better. Fails where it is told to."""
+
+    def __init__(self, fail: Callable[[Job], bool] = lambda job: False) -> None:
+        self.jobs: list[Job] = []
+        self.fail = fail
+        self.interrupted = False
+
+    def run(self, job: Job, on_epoch: Callable[[EpochRecord], None]) -> RunResult:
+        self.jobs.append(job)
+        if self.fail(job):
+            return RunResult(
+                "failed", None, {}, (), Failure(kind="crashed", message="boom"), Usage(exit_code=1)
+            )
+        lr = float(job.config.get("lr", 0.001))
+        value = 1.0 - abs(lr - 0.1)
+        epochs = tuple(EpochRecord(epoch=i, metrics={"val_accuracy": value * i / 3}) for i in (1, 2, 3))
+        for epoch in epochs:
+            on_epoch(epoch)
+        return RunResult("finished", value, {"val_accuracy": value}, epochs, None, Usage(wall_seconds=0.1))
+
+    def interrupt(self) -> None:
+        self.interrupted = True
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(str(tmp_path / "studies.db")) as database:
+        yield database
+
+
+def make(store: Store, tmp_path: Path, proposer: Proposer, executor: Any = None, **changes: Any) -> Study:
+    spec = prepare(make_spec(**changes), store)
+    return Study(
+        spec=spec,
+        task_folder=tmp_path,
+        folder=tmp_path / "studies",
+        store=store,
+        proposer=proposer,
+        executor=executor or FakeExecutor(),
+        now=lambda: "2026-01-01T00:00:00+00:00",
+    )
+
+
+def test_a_study_runs_its_trials_and_records_everything(store: Store, tmp_path: Path) -> None:
+    model = ScriptedModel(then=first_choice)
+    study = make(store, tmp_path, AgentsProposer(model, model), trials=4)
+    seen: list[Event] = []
+    study.watchers = [seen.append]
+    assert study.run() == "trials"
+    trials = study.trials
+    assert [t.number for t in trials] == [1, 2, 3, 4]
+    assert [t.proposal.source for t in trials] == ["start", "agents", "agents", "agents"]
+    assert all(len(t.epochs) == 3 and t.state == "finished" for t in trials)
+    assert [e.event for e in store.events("s")] == seen
+    kinds = [e.kind for e in seen]
+    assert kinds[0] == "study_started"
+    assert kinds[-1] == "study_ended"
+    assert kinds.count("trial_ended") == 4
+    assert kinds.index("analysed") < kinds.index("proposed") < kinds.index("trial_started")
+
+
+def test_a_failing_trial_is_a_record_and_the_study_goes_on(store: Store, tmp_path: Path) -> None:
+    executor = FakeExecutor(fail=lambda job: job.number == 2)
+    study = make(store, tmp_path, ExpertProposer(), executor, trials=4)
+    assert study.run() == "trials"
+    assert [t.state for t in study.trials] == ["finished", "failed", "finished", "finished"]
+
+
+def test_the_training_seed_is_the_study_seed(store: Store, tmp_path: Path) -> None:
+    executor = FakeExecutor()
+    make(store, tmp_path, ExpertProposer(), executor, trials=2, seed=7).run()
+    assert [j.seed for j in executor.jobs] == [7, 7]
+
+
+def test_a_space_without_anything_left_ends_the_study_as_exhausted(store: Store, tmp_path: Path) -> None:
+    spec = task({"o": {"type": "categorical", "choices": ["a", "b", "c"]}})
+    for method, proposer in [("expert", ExpertProposer()), ("random", RandomProposer())]:
+        study = make(store, tmp_path, proposer, name=method, task=spec)  # type: ignore[arg-type]
+        assert study.run() == "exhausted"
+        assert sorted(str(t.config["o"]) for t in study.trials) == ["a", "b", "c"]
+
+
+def test_with_everything_fixed_the_study_is_one_trial(store: Store, tmp_path: Path) -> None:
+    spec = task().narrowed(fix=SearchSpace(task().params).defaults())
+    executor = FakeExecutor()
+    study = make(store, tmp_path, ExpertProposer(), executor, task=spec)
+    assert study.run() == "exhausted"
+    assert [t.config for t in study.trials] == [{}]
+    assert executor.jobs[0].task.fixed["lr"] == 0.001
+
+
+def test_continuing_a_study_gives_what_an_unbroken_run_gives(store: Store, tmp_path: Path) -> None:
+    def configs(name: str, *budgets: int) -> list[Any]:
+        for budget in budgets:
+            model = ScriptedModel(then=first_choice)
+            study = make(store, tmp_path, AgentsProposer(model, model), name=name, trials=budget)
+            assert study.run() == "trials"
+        return [t.config for t in store.load_trials(name)]
+
+    assert configs("broken", 2, 3, 6) == configs("whole", 6)
+
+
+def test_no_finished_trial_runs_again_and_an_interrupted_one_does(store: Store, tmp_path: Path) -> None:
+    first = make(store, tmp_path, ExpertProposer(), trials=2)
+    first.run()
+    last = first.trials[-1]
+    store.save_trial(
+        "s", last.model_copy(update={"state": "running", "value": None, "metrics": {}})
+    )  # engine died
+    executor = FakeExecutor()
+    again = make(store, tmp_path, ExpertProposer(), executor, trials=3)
+    assert again.run() == "trials"
+    assert [t.state for t in again.trials] == ["finished", "interrupted", "finished", "finished"]
+    assert again.trials[1].failure is not None
+    assert executor.jobs[0].config == last.config
+    assert [j.number for j in executor.jobs] == [3, 4]
+
+
+def test_a_changed_study_is_refused_with_the_difference(store: Store, tmp_path: Path) -> None:
+    make(store, tmp_path, ExpertProposer(), trials=2)
+    with pytest.raises(UserError, match="seed was 0, now 3"):
+        prepare(make_spec(seed=3), store)
+    with pytest.raises(UserError, match=r"task\.params\.lr"):
+        prepare(make_spec(task({"lr": {"type": "float", "low": 0.1, "high": 1.0}})), store)
+    assert prepare(make_spec(trials=20), store).trials == 20
+    assert store.get_study("s").trials == 20
+
+
+def test_an_invalid_configuration_does_not_pass_the_last_door(store: Store, tmp_path: Path) -> None:
+    class Rogue:
+        def propose(self, context: ProposalContext) -> Proposal:
+            return Proposal(config={"lr": 99.0}, source="rogue")
+
+    executor = FakeExecutor()
+    with pytest.raises(AssertionError, match="invalid configuration"):
+        make(store, tmp_path, Rogue(), executor).run()
+    assert executor.jobs == []
+
+
+def test_ctrl_c_while_training_ends_the_trial_and_records_it(store: Store, tmp_path: Path) -> None:
+    class Slow(FakeExecutor):
+        def run(self, job: Job, on_epoch: Callable[[EpochRecord], None]) -> RunResult:
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+            deadline = time.monotonic() + 10
+            while not self.interrupted and time.monotonic() < deadline:
+                time.sleep(0.01)
+            failure = Failure(kind="interrupted", message="interrupted")
+            return RunResult("interrupted", None, {}, (), failure, Usage())
+
+    study = make(store, tmp_path, ExpertProposer(), Slow())
+    before = signal.getsignal(signal.SIGINT)
+    assert study.run() == "interrupted"
+    assert [t.state for t in study.trials] == ["interrupted"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_while_thinking_ends_the_study_at_once(store: Store, tmp_path: Path) -> None:
+    class Thinker:
+        def propose(self, context: ProposalContext) -> Proposal:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+            raise AssertionError("never reached")
+
+    study = make(store, tmp_path, Thinker())
+    began = time.monotonic()
+    assert study.run() == "interrupted"
+    assert time.monotonic() - began < 5
+    assert study.trials == []
+
+
+@pytest.mark.parametrize("start", ["defaults", "cold"])
+@pytest.mark.parametrize("method", ["expert", "coin", "random", "tcs-paper"])
+def test_every_method_is_reproducible(store: Store, tmp_path: Path, method: str, start: str) -> None:
+    from tcs_hpt.proposers import make_proposer
+
+    def configs(name: str, seed: int) -> list[Any]:
+        model = ScriptedModel(then=first_choice)
+        proposer = make_proposer(method, analysis_model=model, optimizer_model=model)
+        study = make(store, tmp_path, proposer, name=name, seed=seed, start=start, trials=4)
+        study.run()
+        return [t.config for t in study.trials]
+
+    first = configs("a", 1)
+    assert configs("b", 1) == first
+    space = SearchSpace(task().params)
+    assert all(space.contains(c) for c in first)
+    if start == "defaults":
+        assert first[0] == space.defaults()
+    if method in ("coin", "random"):
+        assert configs("c", 2) != first
