@@ -20,8 +20,8 @@ LOWEST, HIGHEST = 0.95, 1.35
 
 
 @pytest.mark.embedded
-def test_against_the_tokenizer_of_smollm2(smollm2: LlamaCppModel) -> None:
-    ratios = {stem: estimate_tokens(text) / smollm2.token_count(text) for stem, text in TEXTS.items()}
+def test_against_the_tokenizer_of_smollm2(embedded: LlamaCppModel) -> None:
+    ratios = {stem: estimate_tokens(text) / embedded.token_count(text) for stem, text in TEXTS.items()}
     assert {s: r for s, r in ratios.items() if not LOWEST <= r <= HIGHEST} == {}
 
 

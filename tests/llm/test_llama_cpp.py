@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,13 +9,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from tcs_hpt.errors import ModelError, ModelUnavailable
-from tcs_hpt.llm import ChatModel
-from tcs_hpt.llm.llama_cpp import LlamaCppModel
+from tcs_hpt.llm import ChatModel, ChatReply
+from tcs_hpt.llm.llama_cpp import LlamaCppModel, _is_constrained, import_engine
 from tcs_hpt.records import Message
 from tcs_hpt.testing.models import ModelContract, request
 
@@ -153,10 +154,9 @@ def test_tokens_are_counted_by_the_models_tokenizer(
 
 
 @pytest.mark.embedded
-@pytest.mark.parametrize("max_tokens", [10, 200])
-def test_a_schema_that_cannot_be_enforced_is_an_error(embedded: LlamaCppModel, max_tokens: int) -> None:
+def test_a_schema_that_cannot_be_enforced_is_an_error(embedded: LlamaCppModel) -> None:
     with pytest.raises(ModelError, match="outside the JSON schema"):
-        embedded.complete(request(schema={"type": "no such type"}, max_tokens=max_tokens))
+        embedded.complete(request(schema={"type": "no such type"}, max_tokens=10))
     assert embedded.complete(request()).text
 
 
@@ -238,6 +238,29 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(ModelUnavailable) as caught:
         LlamaCppModel(tmp_path / "any.gguf", name="m")
     assert "pip install 'tcs-hpt[embedded]'" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "constrained"),
+    [
+        ('{"a": 1}', "stop", True),
+        ("{", "stop", False),
+        ("{", "length", True),
+        ("", "length", True),
+        ("Sure, here", "length", False),
+        ("", "stop", False),
+    ],
+)
+def test_text_that_no_grammar_would_allow_is_told_apart(
+    text: str, finish_reason: Literal["stop", "length"], constrained: bool
+) -> None:
+    assert _is_constrained(ChatReply(text, finish_reason=finish_reason)) is constrained
+
+
+def test_loading_the_engine_leaves_the_environment_alone() -> None:
+    before = dict(os.environ)
+    import_engine()
+    assert dict(os.environ) == before
 
 
 def test_a_file_that_is_missing_or_damaged(tmp_path: Path) -> None:
