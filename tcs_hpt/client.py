@@ -4,12 +4,14 @@ Standard library only, quick to import. Under the engine the trial is a folder: 
 `result.json` are written. Run by hand, the parameters are the defaults of the `task.toml` beside the script
 (`TCS_HPT_PROFILE` chooses a profile, `TCS_HPT_SEED` the seed), and what is reported is printed.
 
-Reporting never breaks a training run because the engine or its folder is gone; it warns once and goes on.
+Reporting never breaks a training run because the engine or its folder is gone or its disk is full; it warns once and goes
+on. It may be done from any thread and from forked and spawned workers, each of which counts its own epochs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import operator
@@ -50,8 +52,9 @@ class CurrentTrial:
         self.folder: Path = folder if folder is not None else Path.cwd()
         """The trial's own folder; the current one when run by hand."""
         self._by_hand = folder is None
-        self._lock = threading.Lock()
         self._last_epoch = 0
+        self._finished = False
+        self._torn = False
         self._warned = False
 
     def report(self, *, epoch: SupportsIndex | float | None = None, **metrics: object) -> None:
@@ -65,6 +68,8 @@ class CurrentTrial:
         Raises:
             TypeError: A value is not a number.
             ValueError: A name or the epoch cannot be used.
+
+        After `finish` nothing is reported any more.
         """
         values = _numbers(metrics)
         if isinstance(epoch, float) and epoch.is_integer():
@@ -72,20 +77,31 @@ class CurrentTrial:
         number = None if epoch is None else operator.index(epoch)  # type: ignore[arg-type]  # 1.5 is a TypeError
         if number is not None and number < 0:
             raise ValueError(f"`epoch` must not be negative, got {number}")
-        with self._lock:
+        with _lock:
             self._last_epoch = self._last_epoch + 1 if number is None else number
             if self._by_hand:
                 print(f"epoch {self._last_epoch:>3}  {_readable(values)}", flush=True)
-                return
-            line = json.dumps({"epoch": self._last_epoch, **values}) + "\n"
+            elif self._finished:
+                self._warn("report() after finish() is ignored")
+            else:
+                self._append(json.dumps({"epoch": self._last_epoch, **values}) + "\n")
+
+    def _append(self, line: str) -> None:
+        # After half a line, for which the disk had room, a line of its own.
+        data = ("\n" * self._torn + line).encode()
+        try:
+            handle = os.open(self.folder / "metrics.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
-                handle = os.open(self.folder / "metrics.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-                try:
-                    os.write(handle, line.encode())  # one write, so that a line is never torn
-                finally:
-                    os.close(handle)
-            except OSError as error:
-                self._warn(error)
+                written = os.write(
+                    handle, data
+                )  # one write, so that workers do not write into each other's lines
+            finally:
+                os.close(handle)
+            self._torn = written < len(data)
+            if self._torn:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            self._warn(f"cannot write to {self.folder} ({error}); going on without")
 
     def finish(self, **metrics: object) -> None:
         """Report the final metrics, the objective among them; the last thing a script does.
@@ -97,16 +113,19 @@ class CurrentTrial:
         values = _numbers(metrics)
         if not values:
             raise ValueError("finish() needs at least one metric, the objective of the task")
-        with self._lock:
+        with _lock:
             if self._by_hand:
                 print(f"finished   {_readable(values)}", flush=True)
                 return
+            self._finished = True
             partial = self.folder / f"result.json.{os.getpid()}"
             try:
                 partial.write_text(json.dumps(values) + "\n", encoding="utf-8")
                 os.replace(partial, self.folder / "result.json")
             except OSError as error:
-                self._warn(error)
+                self._warn(f"cannot write to {self.folder} ({error}); going on without")
+                with contextlib.suppress(OSError):
+                    partial.unlink(missing_ok=True)
 
     def should_stop(self) -> bool:
         """Whether the engine asks the script to end early; then call `finish` and leave."""
@@ -125,7 +144,7 @@ class CurrentTrial:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            self._warn(error)
+            self._warn(f"cannot write to {self.folder} ({error}); going on without")
         return place
 
     def refuse(self, message: str) -> NoReturn:
@@ -136,15 +155,27 @@ class CurrentTrial:
         print(message, file=sys.stderr, flush=True)
         raise SystemExit(REFUSED)
 
-    def _warn(self, error: OSError) -> None:
-        if not self._warned:
+    def _warn(self, message: str) -> None:
+        if not self._warned and sys.stderr is not None:
             self._warned = True
             with contextlib.suppress(OSError, ValueError):  # a closed stderr must not end the training either
-                print(f"tcs_hpt: cannot write to {self.folder} ({error}); going on without", file=sys.stderr)
+                print(f"tcs_hpt: {message}", file=sys.stderr, flush=True)
 
 
 _made: dict[tuple[str | None, ...], CurrentTrial] = {}
 _making = threading.Lock()
+_lock = threading.Lock()
+"""Held while something is reported."""
+
+
+def _renew_locks() -> None:
+    # In a worker just forked: a thread that held one of them was left behind and will never release it.
+    global _making, _lock
+    _making, _lock = threading.Lock(), threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def current_trial() -> CurrentTrial:
@@ -193,7 +224,7 @@ def _by_hand(folder: Path) -> CurrentTrial:
     except FileNotFoundError as error:
         raise UserError(
             f"there is no task.toml in {folder}, so the script has no parameters",
-            hint="Write one with: tcs-hpt init train.py",
+            hint="Write one; `tcs-hpt tasks show mlp_digits` names a folder to copy.",
         ) from error
     except ValueError as error:
         raise UserError(

@@ -10,7 +10,10 @@ from pydantic import Field
 from tcs_hpt.records import Analysis, EpochRecord, Proposal, Role, Trial
 from tcs_hpt.spec import Config, Frozen, StudySpec
 
-StopReason: TypeAlias = Literal["trials", "exhausted", "interrupted"]
+StopReason: TypeAlias = Literal[
+    "trials", "seconds", "target", "patience", "converged", "failures", "exhausted", "interrupted"
+]
+"""`exhausted`: the space has nothing left to try. The others are the rules of `StopRules`, and Ctrl-C."""
 
 
 class StudyStarted(Frozen):
@@ -90,4 +93,4 @@ Event: TypeAlias = Annotated[
 ]
 
 Watcher: TypeAlias = Callable[[Event], None]
-"""Called in the engine's thread, in order; must return quickly."""
+"""Called for one event at a time, in the order of the store; from any of the engine's threads. Must return quickly."""

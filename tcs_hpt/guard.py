@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tcs_hpt.records import Decision, Trial, ordered
+from tcs_hpt.records import Decision, Trial, last_tested, ordered
 from tcs_hpt.space import SearchSpace
 
 
@@ -53,9 +53,14 @@ def check(
         if not changed:
             reasons.append("nothing was changed; set exactly one parameter to another value")
         elif len(changed) > 1:
-            reasons.append(
-                f"{len(changed)} parameters were changed ({', '.join(changed)}); change exactly one"
-            )
+            names = ", ".join(changed)
+            reasons.append(f"{len(changed)} parameters were changed ({names}); change exactly one")
+        elif changed[0] in config:
+            newest = last_tested(trials, space.names)
+            meant = space.changed(base, changed[0], config[changed[0]], newest)
+            also = ", ".join(space.differences(meant, config))
+            if also:  # a child that the change switches on was given a value of its own
+                reasons.append(f"{changed[0]} was changed and {also} was set as well; change exactly one")
     if rules.no_repeats:
         key = space.key(config)
         twin = next((t for t in ordered(trials) if space.key(t.config) == key), None)

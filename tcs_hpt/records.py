@@ -60,6 +60,8 @@ class Failure(Frozen):
     """One sentence for people and models."""
     stderr: str = ""
     """The last lines of the script's standard error."""
+    origin: Literal["", "engine", "person", "outside"] = ""
+    """Who ended an interrupted trial: the engine died, a person pressed Ctrl-C, or something else killed the script."""
 
 
 class Message(Frozen):
@@ -165,6 +167,16 @@ class Usage(Frozen):
     exit_code: int | None = None
 
 
+class Artifact(Frozen):
+    """A file that a training script kept, e.g. a checkpoint."""
+
+    path: str
+    """Relative to the trial's `artifacts` folder."""
+    bytes: int
+    kept: bool = True
+    """False once it was deleted by the study's policy."""
+
+
 class Trial(Frozen):
     """One run of the training script."""
 
@@ -185,6 +197,10 @@ class Trial(Frozen):
     folder: str = ""
     started_at: str = ""
     """ISO 8601, UTC."""
+    retry_of: int | None = None
+    """Number of the interrupted trial whose configuration this one runs again."""
+    artifacts: tuple[Artifact, ...] = ()
+    """Files that the script left in its artifact folder."""
     replicate_of: int | None = None
     """Number of the trial that this one repeats on purpose."""
 
@@ -232,14 +248,12 @@ def incumbent(trials: Iterable[Trial], objective: Objective) -> Trial | None:
 def bases(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
     """Trials that a change may start from, best first.
 
-    Finished trials by score (ties keep the earlier); without any, the latest trial that ended.
+    Finished trials by score (ties keep the earlier), then failed ones from the first: without a score the start is
+    the base, and the others are there so that no corner of a small space is out of reach.
     """
-    done = finished(trials)
-    if done:
-        sign = -1.0 if objective.direction == "maximize" else 1.0
-        return sorted(done, key=lambda t: (sign * score(t), t.number))
-    ended = [t for t in ordered(trials) if t.state == "failed"]
-    return ended[-1:]
+    sign = -1.0 if objective.direction == "maximize" else 1.0
+    done = sorted(finished(trials), key=lambda t: (sign * score(t), t.number))
+    return done + [t for t in ordered(trials) if t.state == "failed"]
 
 
 def last_tested(trials: Iterable[Trial], names: Iterable[str]) -> dict[str, Scalar]:

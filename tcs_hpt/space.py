@@ -70,7 +70,7 @@ def format_value(value: Scalar | None) -> str:
     if isinstance(value, float):
         if value == int(value) and abs(value) < 1e6:
             return str(int(value))
-        text = f"{value:.4g}"
+        text = f"{value:.6g}" if abs(value) >= 1000 else f"{value:.4g}"
         if 0 < abs(value) < 1e-3 and "e" not in text:
             mantissa, exponent = f"{value:.3e}".split("e")
             text = f"{mantissa.rstrip('0').rstrip('.')}e{exponent}"
@@ -94,11 +94,14 @@ class SearchSpace:
     def _order(self) -> tuple[str, ...]:
         done: list[str] = []
         while len(done) < len(self.names):
-            done += [
+            ready = [
                 n
                 for n in self.names
                 if n not in done and all(parent in done for parent in self.params[n].when)
             ]
+            if not ready:
+                raise ValueError(f"conditions that cannot be met: {sorted(set(self.names) - set(done))}")
+            done += ready
         return tuple(done)
 
     # -- what is inside -------------------------------------------------------------------------------------
@@ -177,7 +180,7 @@ class SearchSpace:
     def key(self, config: Mapping[str, Scalar]) -> Key:
         """Identity of a configuration; equal keys are duplicates."""
         rounded = self.rounded(config)
-        return tuple((n, rounded[n]) for n in self.active(rounded) if n in rounded)
+        return tuple((n, _identity(rounded[n])) for n in self.active(rounded) if n in rounded)
 
     def differences(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> tuple[str, ...]:
         """Names whose rounded values differ, or that only one side has; in the space's order."""
@@ -319,6 +322,11 @@ class SearchSpace:
             "properties": {n: value_schema(p) for n, p in self.params.items()},
             "additionalProperties": False,
         }
+
+
+def _identity(value: Scalar) -> Scalar:
+    """A hashable value that keeps `True` apart from `1`, which Python holds to be equal."""
+    return f"bool:{value}" if isinstance(value, bool) else value
 
 
 def _unique(values: Iterable[Scalar]) -> tuple[Scalar, ...]:

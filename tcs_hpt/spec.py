@@ -61,7 +61,16 @@ class _Numeric(_Parameter):
             raise ValueError(
                 f"`default` must be between low and high, got default={default}, low={low}, high={high}"
             )
+        if default is not None and step is not None and not _on_step(default, low, step):
+            raise ValueError(
+                f"`default` must be low plus a multiple of step, got default={default}, low={low}, step={step}"
+            )
         return self
+
+
+def _on_step(value: float, low: float, step: float) -> bool:
+    parts = (value - low) / step
+    return abs(parts - round(parts)) <= 1e-6
 
 
 class FloatParameter(_Numeric):
@@ -245,14 +254,23 @@ class TaskSpec(Frozen):
                 continue
             del params[name]
         fixed.update({n: _like(self.fixed[n], v, n) for n, v in fix.items() if n in self.fixed})
+        while idle := [n for n in fixed if n in self.params and _is_off(self.params[n], fixed, params)]:
+            for name in idle:  # the parameter that would switch it on is fixed elsewhere
+                del fixed[name]
         for name in list(params):
             params[name] = _drop_settled(params[name], fixed)
-            if any(parent in fixed for parent in params[name].when):
-                del params[name]  # its condition can no longer be met
-        for name in [n for n in fixed if n in self.params]:
-            when = self.params[name].when
-            if any(p in fixed and not any(same_scalar(fixed[p], v) for v in vs) for p, vs in when.items()):
-                del fixed[name]  # inactive: the parameter that would switch it on is fixed elsewhere
+        while gone := [n for n, p in params.items() if any(q not in params for q in p.when)]:
+            for name in gone:  # its condition can no longer be met, nor can those that hang on it
+                del params[name]
+        lost = [n for n in only if n not in params and n not in fix]
+        if lost:
+            conditions = " and ".join(
+                f"{p} is {' or '.join(map(str, vs))}" for p, vs in self.params[lost[0]].when.items()
+            )
+            raise UserError(
+                f"{lost[0]} cannot be tuned alone: it exists only when {conditions}",
+                hint=f"Add {', '.join(self.params[lost[0]].when)} to --only, or fix it with --fix.",
+            )
         return self.model_copy(update={"params": params, "fixed": fixed})
 
 
@@ -282,6 +300,17 @@ def _check_cycles(params: Mapping[str, ParameterSpec]) -> None:
         for name in ready:
             settled.add(name)
             del waiting[name]
+
+
+def _is_off(
+    parameter: ParameterSpec, fixed: Mapping[str, Scalar], tuned: Mapping[str, ParameterSpec]
+) -> bool:
+    """Whether a condition of the parameter can never be met."""
+    return any(
+        parent not in tuned
+        and (parent not in fixed or not any(same_scalar(fixed[parent], v) for v in values))
+        for parent, values in parameter.when.items()
+    )
 
 
 def _drop_settled(parameter: ParameterSpec, fixed: Mapping[str, Scalar]) -> ParameterSpec:
@@ -317,7 +346,7 @@ def coerce(parameter: ParameterSpec, value: object, name: str) -> Scalar:
     """
     if isinstance(parameter, CategoricalParameter):
         for choice in parameter.choices:
-            if same_scalar(choice, value) or str(choice).lower() == str(value).strip().lower():
+            if same_choice(choice, value):
                 return choice
         raise UserError(
             f"{name} must be one of {', '.join(map(str, parameter.choices))}, got {value!r}",
@@ -333,12 +362,33 @@ def coerce(parameter: ParameterSpec, value: object, name: str) -> Scalar:
         if number != int(number):
             raise UserError(f"{name} must be a whole number, got {value!r}", hint="Leave out the fraction.")
         number = int(number)
+    if parameter.step is not None and not _on_step(number, parameter.low, parameter.step):
+        raise UserError(
+            f"{name} must be {parameter.low} plus a multiple of {parameter.step}, got {value!r}",
+            hint="Choose a value on the grid.",
+        )
     if not parameter.low <= number <= parameter.high:
         raise UserError(
             f"{name} must be between {parameter.low} and {parameter.high}, got {value!r}",
             hint="Choose a value in the range, or widen the range in the task.toml.",
         )
     return number
+
+
+def same_choice(choice: Scalar, value: object) -> bool:
+    """Whether a value, perhaps typed as text, means this choice: `1e-4` is 0.0001, `SGD` is `sgd`."""
+    if same_scalar(choice, value):
+        return True
+    if not isinstance(value, str):
+        return False
+    if value.strip().lower() == str(choice).lower():
+        return True
+    if isinstance(choice, bool | str):
+        return False
+    try:
+        return float(value) == choice
+    except ValueError:
+        return False
 
 
 def _like(old: Scalar, value: Scalar, name: str) -> Scalar:
@@ -348,7 +398,10 @@ def _like(old: Scalar, value: Scalar, name: str) -> Scalar:
     try:
         if isinstance(old, bool):
             return {"true": True, "false": False}[value.lower()]
-        return int(value) if isinstance(old, int) and value.lstrip("+-").isdigit() else float(value)
+        number = int(value) if isinstance(old, int) and value.lstrip("+-").isdigit() else float(value)
+        if not math.isfinite(number):
+            raise ValueError
+        return number
     except (KeyError, ValueError):
         raise UserError(
             f"{name} is fixed at {old!r}; {value!r} is not a value of the same type",
@@ -356,15 +409,37 @@ def _like(old: Scalar, value: Scalar, name: str) -> Scalar:
         ) from None
 
 
-class StudySpec(Frozen):
-    """How a task is studied. Fixed when the study begins; only budgets may change on resume."""
+class StopRules(Frozen):
+    """When a study ends before its trials are used up. Budgets: they may change when a study is continued."""
 
-    name: str
+    seconds: float | None = Field(default=None, gt=0)
+    """Time spent on thinking and training, over all runs of the study; no trial is started after it."""
+    target: bool = False
+    """Stop when the objective's target is reached."""
+    patience: int | None = Field(default=None, ge=1)
+    """Trials in a row without a new best."""
+    converged: bool = False
+    """Stop when the state report says that the study has converged."""
+    failures: int = Field(default=5, ge=0)
+    """Trials in a row that failed, so that a broken script does not burn the night; 0 for never."""
+
+
+Keep: TypeAlias = Literal["best", "all", "none"]
+"""Whose artifacts are kept."""
+
+
+class StudySpec(Frozen):
+    """How a task is studied. Fixed when the study begins; only `BUDGETS` may change when it is continued."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=120)]
+    """Also the name of its folder."""
     task: TaskSpec
     profile: ProfileName | None = None
     method: str = "tcs-paper"
     trials: int = Field(default=10, ge=1)
     """The total of the study: trials that consumed budget, whatever became of them."""
+    stop: StopRules = StopRules()
+    keep: Keep = "best"
     seed: int = Field(default=0, ge=0)
     """Drives samplers and models; also the training seed of every trial."""
     start: Start = "defaults"
@@ -376,3 +451,7 @@ class StudySpec(Frozen):
     """Upper bound of the state report's length, in estimated tokens."""
     analysis_model: str = ""
     optimizer_model: str = ""
+
+
+BUDGETS = frozenset({"trials", "stop", "keep"})
+"""Fields of a `StudySpec` that may change when a study is continued."""

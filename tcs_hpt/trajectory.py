@@ -40,7 +40,7 @@ FLAT = 0.02
 """A curve whose later epochs add less than this share of the total improvement has plateaued."""
 SHORTFALL = 0.01
 """Training score below the reference by this share counts as underfitting."""
-SMALL_FALL = 0.2
+SMALL_FALL = 0.03
 """Training loss that falls by less than this share of its first value counts as underfitting."""
 SETBACKS = 0.3
 """Share of backward movement in the second half of a curve that counts as unstable."""
@@ -49,7 +49,11 @@ SHAKES = 0.03
 VISIBLE = 0.01
 """Movements smaller than this share of the value's size are noise, whatever their pattern."""
 
+_VALIDATION_LOSS = ("val_loss", "valid_loss", "validation_loss", "eval_loss")
 _LOWER_IS_BETTER = re.compile(r"(loss|error|err|rmse|mse|mae|nll|perplexity|ppl|cost|time|latency)(_|$|\d)")
+
+
+_NOTHING_TO_JUDGE = ("no curve", "too few epochs to judge", "no validation curve")
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Diagnosis:
             elif label == "still improving":
                 parts.append("still improving at the end")
             elif label == "unknown":
-                parts.append("no curve" if self.epochs == 0 else "too few epochs to judge")
+                parts.append(_NOTHING_TO_JUDGE[min(self.epochs, 2)])
             else:
                 parts.append(label)
         return ", ".join(parts)
@@ -144,9 +148,11 @@ def diagnose(trial: Trial, objective: Objective, *, reference: float | None = No
     count = len({e.epoch for e in epochs})
     suffix = _suffix(objective.metric)
     score_curve = curve(epochs, objective.metric, objective)
+    if not score_curve.points and (stand_in := _find(epochs, *_VALIDATION_LOSS)) is not None:
+        score_curve = curve(epochs, stand_in, objective)  # the objective comes only at the end
     train_score = _find(epochs, f"train_{suffix}", f"training_{suffix}")
     train_loss = _find(epochs, "train_loss", "training_loss", "loss")
-    val_loss = _find(epochs, "val_loss", "valid_loss", "validation_loss", "eval_loss")
+    val_loss = _find(epochs, *_VALIDATION_LOSS)
 
     labels: list[Label] = []
     if (trial.failure is not None and trial.failure.kind == "diverged") or _blew_up(
@@ -157,30 +163,32 @@ def diagnose(trial: Trial, objective: Objective, *, reference: float | None = No
         best = score_curve.points[0][0] if score_curve.points else None
         return Diagnosis(tuple(labels) or ("unknown",), count, best_epoch=best)
 
-    best_index = _argmin(score_curve.costs())
-    best_epoch = score_curve.points[best_index][0]
+    best_epoch = score_curve.points[_argmin(score_curve.costs())][0]
     if _unstable(score_curve):
         labels.append("unstable")
 
     gap = _gap(epochs, objective, train_score, score_curve, best_epoch)
     rising = _still_improving(score_curve)
+    plateau = _plateau_since(score_curve)
     onset = None
-    if "unstable" not in labels:  # the turn of a curve that jumps means nothing
+    if (
+        "unstable" not in labels and not rising
+    ):  # the turn of a curve that jumps, or of a loss alone, means little
         onset = _turning_point(epochs, objective, train_score or train_loss, val_loss, score_curve)
-    if onset is None and not rising:  # a gap that opens while validation still gains is no harm yet
-        onset = _gap_opens(epochs, objective, train_score, score_curve)
     if onset is not None:
         labels.append("overfitting")
     elif "diverged" not in labels and _underfits(
-        epochs, objective, train_score, train_loss, best_epoch, reference
+        epochs, objective, train_score, train_loss, score_curve, best_epoch, reference
     ):
         labels.append("underfitting")
-
-    plateau = _plateau_since(score_curve)
-    if onset is None and plateau is None and rising:
-        labels.append("still improving")
     if plateau is not None and onset is None:
         labels.append("plateaued")
+    elif rising and onset is None:
+        labels.append("still improving")
+    if onset is None and not rising and "underfitting" not in labels:
+        onset = _gap_opens(epochs, objective, train_score, score_curve)
+        if onset is not None:
+            labels.append("overfitting")  # last: a gap without harm to validation is the weaker sign
     return Diagnosis(
         tuple(labels) or ("healthy",),
         count,
@@ -195,17 +203,15 @@ def _argmin(values: Sequence[float]) -> int:
     return min(range(len(values)), key=lambda i: (values[i], i))
 
 
-def _blew_up(epochs: Sequence[EpochRecord], objective: Objective, *losses: str | None) -> bool:
-    """A loss that was not finite, or that ends above twice its first value."""
-    for loss in losses:
-        if loss is None:
-            continue
-        if any(loss in e.non_finite for e in epochs):
-            return True
-        values = curve(epochs, loss, objective).values
-        if len(values) >= 2 and values[0] > 0 and values[-1] > 2 * values[0]:
-            return True
-    return any(objective.metric in e.non_finite for e in epochs)
+def _blew_up(
+    epochs: Sequence[EpochRecord], objective: Objective, train_loss: str | None, val_loss: str | None
+) -> bool:
+    """A loss that was not finite, or a training loss that ends above twice its first value."""
+    watched = {objective.metric, train_loss, val_loss}
+    if any(watched & set(e.non_finite) for e in epochs):
+        return True
+    values = curve(epochs, train_loss, objective).values if train_loss is not None else []
+    return len(values) >= 2 and values[0] > 0 and values[-1] > 2 * values[0]
 
 
 def _unstable(line: Curve) -> bool:
@@ -215,6 +221,9 @@ def _unstable(line: Curve) -> bool:
         return False
     steps = [b - a for a, b in itertools.pairwise(tail)]
     size = max(abs(v) for v in values) or 1.0
+    costs = line.costs()
+    if costs[-1] - costs[0] > SHAKES * size and _argmin(costs) > 0:
+        return True  # it had learned something and lost all of it
     backward = sum(s for s in steps if s > 0) if line.lower_is_better else -sum(s for s in steps if s < 0)
     travelled = sum(abs(s) for s in steps)
     turns = sum(a * b < 0 for a, b in itertools.pairwise(steps))
@@ -275,17 +284,24 @@ def _gap_opens(
 
 
 def _turn(line: Curve) -> int | None:
-    """Epoch after the minimum from which the curve stays clearly above it."""
+    """Epoch after the minimum from which the curve stays clearly above it, noise taken into account."""
     costs = line.costs()
     lowest = _argmin(costs)
     after = costs[lowest + 1 :]
-    if len(after) < 2:
+    if len(after) < (2 if len(costs) < 6 else 3):
         return None
+    late = after[-max(2, len(after) // 2) :]
+    rise = sum(late) / len(late) - costs[lowest]
     fallen = costs[0] - costs[lowest]
-    threshold = max(RISE * fallen, VISIBLE * abs(costs[lowest]))
-    if min(after[-2:]) - costs[lowest] <= threshold:
+    if rise <= max(RISE * fallen, VISIBLE * abs(costs[lowest])) + 3 * _noise(costs):
         return None
     return line.points[lowest + 1][0]
+
+
+def _noise(costs: Sequence[float]) -> float:
+    """Standard deviation of the scatter around a smooth curve, from its second differences (their median / 1.65)."""
+    bends = sorted(abs(a - 2 * b + c) for a, b, c in zip(costs, costs[1:], costs[2:], strict=False))
+    return bends[(len(bends) - 1) // 2] / 1.65 if bends else 0.0
 
 
 def _keeps_improving(line: Curve, since: int) -> bool:
@@ -300,13 +316,20 @@ def _underfits(
     objective: Objective,
     train_score: str | None,
     train_loss: str | None,
+    score_curve: Curve,
     best_epoch: int,
     reference: float | None,
 ) -> bool:
-    if train_score is not None and reference is not None:
+    """Even the better of training and validation misses the reference, or the training loss hardly moves.
+
+    With augmentation or dropout training scores below validation, so the better of the two is what was learned.
+    """
+    if train_score is not None and reference is not None and score_curve.name == objective.metric:
         at_best = dict(curve(epochs, train_score, objective).points).get(best_epoch)
         if at_best is not None:
-            return objective.gain(reference, at_best) > SHORTFALL * max(abs(reference), 1e-12)
+            learned = dict(score_curve.points)[best_epoch]
+            learned = at_best if objective.better(at_best, learned) else learned
+            return objective.gain(reference, learned) > SHORTFALL * max(abs(reference), 1e-12)
     if train_loss is None:
         return False
     values = curve(epochs, train_loss, objective).values

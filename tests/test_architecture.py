@@ -80,5 +80,5 @@ def test_models_know_nothing_about_tuning() -> None:
 
 
 def test_modules_stay_short() -> None:
-    long = {str(p.relative_to(PACKAGE)): n for p in FILES if (n := len(p.read_text().splitlines())) > 450}
+    long = {str(p.relative_to(PACKAGE)): n for p in FILES if (n := len(p.read_text().splitlines())) > 500}
     assert long == {}

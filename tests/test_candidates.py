@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tcs_hpt.evidence.candidates import PER_PARAMETER, SHOWN, candidates, past_effects, single_changes
 from tcs_hpt.evidence.roles import role_of
 from tcs_hpt.guard import AGENT_RULES, check
+from tcs_hpt.records import FailureKind
 from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import Objective
 from tcs_hpt.trajectory import Diagnosis, Label
@@ -38,11 +39,68 @@ UNKNOWN = Diagnosis(("unknown",), 0)
         ("momentum", "momentum"),
         ("optimizer", "optimizer"),
         ("activation", "optimizer"),
-        ("subsample", "other"),
+        ("subsample", "sampling"),
+        ("colsample_bytree", "sampling"),
+        ("lora_alpha", "other"),
+        ("kernel_size", "other"),
+        ("lr_decay", "other"),
+        ("hidden_act", "optimizer"),
+        ("num_boost_round", "duration"),
+        ("min_samples_leaf", "regularization"),
     ],
 )
 def test_roles_by_name(name: str, role: str) -> None:
     assert role_of(name) == role
+
+
+def test_gamma_means_what_stands_beside_it() -> None:
+    assert role_of("gamma", ["gamma", "C"]) == "capacity"
+    assert role_of("gamma", ["gamma", "reg_lambda"]) == "regularization"
+
+
+def failing(kind: FailureKind, count: int) -> list[str]:
+    """The expert's changes while every trial fails in the same way."""
+    first = trial(1, SPACE.defaults(), None, kind=kind)
+    trials, made = [first], []
+    for _ in range(count):
+        listed = candidates(SPACE, trials, OBJECTIVE, Diagnosis(("still improving",), 10))
+        assert listed is not None
+        assert listed.base == first  # not walking on from one failure to the next
+        made.append(listed.candidates[0].change.text)
+        trials.append(trial(len(trials) + 1, listed.candidates[0].config, None, 1, kind=kind))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("timeout", {"epochs: 10 -> 2", "hidden_size: 100 -> 42"}),
+        ("out_of_memory", {"batch_size: 128 -> 64", "hidden_size: 100 -> 42"}),
+        ("diverged", {"lr: 0.001 -> 1e-4"}),
+    ],
+)
+def test_while_nothing_finishes_the_failure_is_answered_not_the_curve(
+    kind: FailureKind, expected: set[str]
+) -> None:
+    assert expected <= set(failing(kind, 4))
+
+
+def test_one_collapse_does_not_make_a_clear_gain_look_small() -> None:
+    def strengths(collapsed: float) -> list[float]:
+        base = trial(1, SPACE.defaults(), 0.80)
+        wider = trial(2, SPACE.changed(base.config, "hidden_size", 200), 0.83, 1)
+        bad = trial(3, SPACE.changed(base.config, "lr", 0.5), collapsed, 1)
+        return [e.strength for e in past_effects(SPACE, [base, wider, bad], OBJECTIVE)["hidden_size"]]
+
+    assert strengths(0.79) == strengths(0.10) == [1.0]
+
+
+def test_a_change_that_did_nothing_is_not_repeated_at_once() -> None:
+    base = trial(1, SPACE.defaults(), 0.80)
+    same = trial(2, SPACE.changed(base.config, "weight_decay", 0.003), 0.80, 1)
+    listed = candidates(SPACE, [base, same], OBJECTIVE, Diagnosis(("overfitting",), 10))
+    assert listed is not None
+    assert listed.candidates[0].change.parameter != "weight_decay"
 
 
 def first_change(label: Label, trials: int = 1) -> tuple[str, bool]:
@@ -83,7 +141,7 @@ def test_an_answered_diagnosis_names_itself_in_the_reason() -> None:
 
 def test_past_effects_are_relative_to_the_largest_and_failures_are_worst() -> None:
     effects = past_effects(SPACE, history(SPEC), OBJECTIVE)
-    assert [round(e.strength, 3) for e in effects["lr"]] == [0.48, -1.0]
+    assert [round(e.strength, 3) for e in effects["lr"]] == [1.0, -1.0]
     assert effects["optimizer"][0].direction == 0
     assert effects["optimizer"][0].strength == -1.0
 
@@ -111,7 +169,7 @@ def test_the_base_is_the_incumbent_and_ties_keep_the_earlier() -> None:
     assert listed.base == first
 
 
-def test_without_a_finished_trial_the_latest_failed_one_is_the_base() -> None:
+def test_without_a_finished_trial_the_start_is_the_base() -> None:
     failed = trial(1, SPACE.defaults(), None)
     listed = candidates(SPACE, [failed], OBJECTIVE, UNKNOWN)
     assert listed is not None

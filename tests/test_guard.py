@@ -44,6 +44,12 @@ def test_a_parent_and_its_child_are_one_change() -> None:
     assert not check({**sgd, "lr": 0.1}, SPACE, [], AGENT_RULES, BASE).accepted
 
 
+def test_a_child_that_is_switched_on_and_set_is_a_second_change() -> None:
+    sgd = {**SPACE.changed(BASE, "optimizer", "sgd"), "momentum": 0.5}
+    decision = check(sgd, SPACE, [], AGENT_RULES, BASE)
+    assert decision.reasons == ("optimizer was changed and momentum was set as well; change exactly one",)
+
+
 def test_failed_and_running_trials_count_as_tested_interrupted_ones_do_not() -> None:
     config = {**BASE, "epochs": 25}
     for state, accepted in [("failed", False), ("running", False), ("interrupted", True)]:

@@ -54,11 +54,11 @@ def test_the_incumbent_is_the_best_finished_trial_and_ties_keep_the_earlier() ->
     assert incumbent([trial(1, {}, None)], UP) is None
 
 
-def test_bases_are_the_finished_trials_best_first_else_the_latest_failure() -> None:
+def test_bases_are_the_finished_trials_best_first_then_the_failures() -> None:
     spec = task()
-    assert [t.number for t in bases(history(spec), spec.objective)] == [4, 6, 2, 1, 3]
+    assert [t.number for t in bases(history(spec), spec.objective)] == [4, 6, 2, 1, 3, 5]
     failed = [trial(1, {}, None), trial(2, {}, None), trial(3, {}, None, state="interrupted")]
-    assert [t.number for t in bases(failed, UP)] == [2]
+    assert [t.number for t in bases(failed, UP)] == [1, 2]
     assert bases([], UP) == []
 
 

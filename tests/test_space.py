@@ -120,7 +120,7 @@ def test_steps_are_counted_from_low() -> None:
         (True, "true"),
         ("sgd", "sgd"),
         (None, "none"),
-        (123456.789, "1.235e+5"),
+        (123456.789, "123457"),
         (0.0, "0"),
     ],
 )

@@ -17,6 +17,7 @@ from tests.build import PARAMS, study, task
         ({"x": {"type": "float", "low": 0, "high": 1, "log": True}}, "above 0 on a log scale"),
         ({"x": {"type": "float", "low": 0, "high": 1, "default": 2}}, "`default` must be between"),
         ({"x": {"type": "float", "low": 1, "high": 2, "log": True, "step": 0.1}}, "cannot be combined"),
+        ({"x": {"type": "int", "low": 1, "high": 10, "step": 4, "default": 4}}, "low plus a multiple of step"),
         ({"x": {"type": "categorical", "choices": ["a", "a"]}}, "must differ"),
         ({"x": {"type": "categorical", "choices": ["a", "b"], "default": "c"}}, "one of the choices"),
         ({"x": {"type": "float", "low": 0, "high": 1, "when": {"y": [1]}}}, "is not a parameter"),
@@ -94,6 +95,29 @@ def test_only_tunes_the_named_and_fixes_the_rest_at_their_defaults() -> None:
 def test_wrong_fixed_values_say_what_is_allowed(fix: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         task().narrowed(fix=fix)
+
+
+def test_conditions_on_conditions_go_with_their_parents() -> None:
+    params: dict[str, Any] = {
+        "a": {"type": "categorical", "choices": ["x", "y"]},
+        "b": {"type": "categorical", "choices": ["x", "y"], "when": {"a": ["y"]}},
+        "c": {"type": "float", "low": 0, "high": 1, "when": {"b": ["x"]}},
+    }
+    assert list(task(params).narrowed(fix={"a": "x"}).params) == []
+    assert list(task(params).narrowed(fix={"a": "y"}).params) == ["b", "c"]
+    with pytest.raises(UserError, match="c cannot be tuned alone"):
+        task(params).narrowed(only=("c",))
+
+
+def test_choices_may_be_typed_as_they_are_shown() -> None:
+    spec = task({"wd": {"type": "categorical", "choices": [0.0, 1e-4, 0.01]}})
+    assert spec.narrowed(fix={"wd": "1e-4"}).fixed == {"wd": 1e-4}
+    assert spec.narrowed(fix={"wd": "0"}).fixed == {"wd": 0.0}
+
+
+def test_a_fixed_value_must_be_finite() -> None:
+    with pytest.raises(UserError, match="same type"):
+        task(fixed={"max_train": 10}).narrowed(fix={"max_train": "nan"})
 
 
 def test_the_middle_is_on_the_parameters_own_scale() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
@@ -58,6 +59,67 @@ def test_validation_loss_that_turns_while_training_goes_on_is_overfitting_from_t
     assert found.main == "overfitting"
     assert found.onset_epoch == 5
     assert "overfitting from epoch 5" in found.sentence()
+
+
+def test_fine_tuning_that_overfits_has_not_diverged() -> None:
+    found = seen(
+        records(
+            train_loss=[0.30, 0.16, 0.08, 0.05, 0.03],
+            val_loss=[0.28, 0.31, 0.42, 0.52, 0.60],
+            val_accuracy=[0.90, 0.905, 0.902, 0.90, 0.90],
+        )
+    )
+    assert found.main == "overfitting"
+    assert "diverged" not in found.labels
+
+
+def test_a_rising_loss_beside_a_score_that_still_gains_is_not_yet_overfitting() -> None:
+    found = seen(
+        records(
+            train_loss=[0.5, 0.3, 0.2, 0.12, 0.08, 0.05],
+            val_loss=[0.4, 0.35, 0.36, 0.38, 0.41, 0.45],
+            val_accuracy=[0.80, 0.84, 0.86, 0.875, 0.885, 0.895],
+        )
+    )
+    assert found.labels == ("still improving",)
+
+
+def test_a_small_fall_of_a_ctr_loss_is_not_underfitting() -> None:
+    found = seen(
+        records(
+            train_loss=[0.60, 0.56, 0.54, 0.53, 0.525, 0.52, 0.52, 0.52],
+            val_accuracy=[0.74, 0.79, 0.81, 0.82, 0.82, 0.82, 0.82, 0.82],
+        )
+    )
+    assert found.labels == ("plateaued",)
+
+
+def test_training_behind_validation_is_judged_by_the_better_of_the_two() -> None:
+    curve = records(
+        train_accuracy=[0.5, 0.7, 0.8, 0.84, 0.86, 0.86, 0.86],
+        val_accuracy=[0.5, 0.8, 0.88, 0.9, 0.9, 0.9, 0.9],
+    )
+    assert "underfitting" not in seen(curve, reference=0.9).labels
+    assert "underfitting" in seen(curve, reference=0.99).labels
+
+
+def test_noise_on_a_small_validation_set_is_rarely_called_overfitting() -> None:
+    generator = random.Random(0)
+    wrong = 0
+    for _ in range(200):
+        scores = [0.9 + 0.02 * i / 10 + generator.gauss(0, 0.015) for i in range(10)]
+        wrong += "overfitting" in seen(records(val_accuracy=scores)).labels
+    assert wrong < 20
+
+
+def test_the_validation_loss_stands_in_for_an_objective_without_a_curve() -> None:
+    curve = records(train_loss=[2, 1, 0.5, 0.2, 0.1, 0.05], val_loss=[2, 1.2, 1.0, 1.3, 1.6, 1.9])
+    assert seen(curve).main == "overfitting"
+    assert seen(records(train_loss=[2.0, 1.0, 0.5])).sentence() == "no validation curve"
+
+
+def test_a_run_that_loses_all_it_had_learned_is_unstable() -> None:
+    assert seen(records(val_accuracy=[0.5, 0.8, 0.9, 0.3, 0.3])).main == "unstable"
 
 
 def test_a_single_bad_last_epoch_is_not_overfitting() -> None:

@@ -52,15 +52,15 @@ class AnalysisAgent:
         self._on_attempt = on_attempt
 
     def analyze(
-        self, report: str, options: Sequence[str], *, base_number: int | None, number: int
+        self, report: str, options: Sequence[str], *, base_number: int | None, position: int
     ) -> Answered[Analysis]:
-        """Diagnose the report and recommend one of `options` for trial `number`.
+        """Diagnose the report and recommend one of `options` for the coming trial.
 
         Args:
             report: Text of the state report.
             options: Single changes as text, in the order to be shown.
             base_number: The trial that the changes start from.
-            number: The coming trial.
+            position: Place of the coming trial in the budget; model seeds depend on it.
         """
         parameters = _about(options)
         prompt = render(
@@ -78,7 +78,7 @@ class AnalysisAgent:
             lambda text: read_analysis(text, parameters, options),
             schema=analysis_schema(parameters, options),
             max_tokens=ANALYSIS_TOKENS,
-            seed=partial(call_seed, self._seed, number, "analysis"),
+            seed=partial(call_seed, self._seed, position, "analysis"),
             on_attempt=partial(self._on_attempt, "analysis"),
         )
 

@@ -18,7 +18,15 @@ import json_repair
 
 from tcs_hpt.records import OUTCOMES, Analysis, Impact
 from tcs_hpt.space import SearchSpace, value_schema
-from tcs_hpt.spec import CategoricalParameter, Config, IntParameter, ParameterSpec, Scalar, same_scalar
+from tcs_hpt.spec import (
+    CategoricalParameter,
+    Config,
+    IntParameter,
+    ParameterSpec,
+    Scalar,
+    same_choice,
+    same_scalar,
+)
 from tcs_hpt.trajectory import Label
 
 PROBLEMS: tuple[str, ...] = tuple(label for label in get_args(Label) if label != "unknown")
@@ -223,6 +231,7 @@ def _by_new_value(answer: object, options: Sequence[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+_ARROW = re.compile(r"([A-Za-z_][\w.-]*)\s*[=:]\s*[^,;\s{}]+\s*->\s*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)\s*[=:]\s*(\"[^\"]*\"|'[^']*'|[^,;\s{}]+)")
 
 
@@ -239,6 +248,7 @@ def read_free(text: str, space: SearchSpace, base: Config, newest: Mapping[str, 
     if isinstance(given, Mapping):
         pairs = {str(k): v for k, v in given.items() if k != "reasoning"}
     elif isinstance(given, str):
+        given = _ARROW.sub(r"\1=", given)  # `lr: 0.01 -> 0.003`, as changes are written in the prompt
         pairs = {name: value.strip("\"'`") for name, value in _ASSIGNMENT.findall(given)}
     if not pairs:
         return Parsed(None, ("hyperparameters must be one name=value, e.g. lr=0.003",), raw)
@@ -263,7 +273,7 @@ def read_value(parameter: ParameterSpec, value: object) -> Scalar | None:
     """A value as its parameter's type, numbers written as text included; None when it cannot be read."""
     if isinstance(parameter, CategoricalParameter):
         for choice in parameter.choices:
-            if same_scalar(choice, value) or (
+            if same_choice(choice, value) or (
                 isinstance(value, str) and _normal(str(choice)) == _normal(value)
             ):
                 return choice

@@ -38,9 +38,9 @@ class Answered(Generic[T]):
         return "; ".join(self.calls[-1].problems)
 
 
-def call_seed(study_seed: int, number: int, role: Role, attempt: int) -> int:
+def call_seed(study_seed: int, position: int, role: Role, attempt: int) -> int:
     """The model's seed for one call: different for each, the same in every run of a study. In [0, 2**31)."""
-    digest = hashlib.sha256(f"{study_seed}/{number}/{role}/{attempt}".encode()).digest()
+    digest = hashlib.sha256(f"{study_seed}/{position}/{role}/{attempt}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 

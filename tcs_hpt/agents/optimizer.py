@@ -67,10 +67,10 @@ class OptimizerAgent:
         situation: Situation,
         base: Config,
         newest: Mapping[str, Scalar],
-        number: int,
+        position: int,
         check: Check,
     ) -> Answered[Choice]:
-        """Decide on the configuration of trial `number`.
+        """Decide on the configuration of the coming trial.
 
         Args:
             analysis: What the Analysis Agent said.
@@ -78,7 +78,7 @@ class OptimizerAgent:
             situation: The performance context.
             base: The configuration that is changed.
             newest: Last tested value of every parameter, for those that a change switches on.
-            number: The coming trial.
+            position: Place of the coming trial in the budget; model seeds depend on it.
             check: The guard; its reasons are shown in the repair round.
         """
         free = self._answers == "free"
@@ -105,7 +105,7 @@ class OptimizerAgent:
             read,
             schema=free_schema() if free else choice_schema(list(options)),
             max_tokens=CHOICE_TOKENS,
-            seed=partial(call_seed, self._seed, number, "optimizer"),
+            seed=partial(call_seed, self._seed, position, "optimizer"),
             check=check,
             on_attempt=partial(self._on_attempt, "optimizer"),
         )

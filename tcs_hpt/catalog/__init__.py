@@ -25,6 +25,9 @@ __all__ = [
 ]
 
 
+EXAMPLE = f"Write a {MANIFEST} beside the script; `tcs-hpt tasks show mlp_digits` names a folder to copy."
+
+
 @dataclass(frozen=True)
 class LoadedTask:
     """A task that can be run."""
@@ -63,11 +66,7 @@ def _find(name_or_path: str | Path) -> Path:
     if path.is_dir():
         if (path / MANIFEST).is_file():
             return path / MANIFEST
-        scripts = sorted(p.name for p in path.glob("*.py"))
-        script = "train.py" if "train.py" in scripts or not scripts else scripts[0]
-        raise UserError(
-            f"{text} is a folder without a {MANIFEST}", hint=f"Write one with: tcs-hpt init {path / script}"
-        )
+        raise UserError(f"{text} is a folder without a {MANIFEST}", hint=EXAMPLE)
     if path.is_file():
         if path.suffix == ".toml":
             return path
@@ -75,7 +74,7 @@ def _find(name_or_path: str | Path) -> Path:
             return path.parent / MANIFEST
         raise UserError(
             f"{text} has no {MANIFEST} beside it, so nothing says what is tuned and what is measured",
-            hint=f"Write one with: tcs-hpt init {text}",
+            hint=EXAMPLE,
         )
     known = list_tasks()
     if not bare:

@@ -17,7 +17,7 @@ from tcs_hpt import __version__
 from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.report.html import write_html
-from tcs_hpt.store import Store
+from tcs_hpt.store import Store, usual_url
 
 StoreOption = Annotated[
     str,
@@ -71,8 +71,7 @@ def reference_of(store: Store, study: str) -> str:
 
 def explicit_url(store: Store) -> str:
     """The store as later commands must name it; empty when it is the one they use anyway."""
-    with Store.open(None) as usual:
-        return "" if usual.url == store.url else store.label
+    return "" if usual_url() == store.url else store.label
 
 
 @contextmanager

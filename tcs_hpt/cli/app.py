@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tcs_hpt import __version__
-from tcs_hpt.cli import models, studies, tasks, tune
+from tcs_hpt.cli import export, models, studies, tasks, tune
 
 app = typer.Typer(
     name="tcs-hpt",
@@ -40,3 +40,4 @@ app.add_typer(models.app, name="models")
 app.command("studies")(studies.studies)
 app.command("show")(studies.show)
 app.command("report")(studies.report)
+app.command("export")(export.export)

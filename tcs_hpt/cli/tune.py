@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from contextlib import ExitStack
@@ -25,14 +26,14 @@ from tcs_hpt.errors import UserError
 from tcs_hpt.events import StopReason, Watcher
 from tcs_hpt.execution import LocalExecutor
 from tcs_hpt.llm import ChatModel
-from tcs_hpt.loop import Study, new_name, prepare
+from tcs_hpt.loop import Study, disk_use, new_name, prepare
 from tcs_hpt.proposers import METHODS, NEEDS_MODEL, make_proposer
 from tcs_hpt.records import Trial, incumbent
 from tcs_hpt.report.closing import print_summary
 from tcs_hpt.report.json_lines import JsonView
 from tcs_hpt.report.live import LiveView
 from tcs_hpt.report.plain import PlainView
-from tcs_hpt.spec import AnswerStyle, Start, StudySpec
+from tcs_hpt.spec import AnswerStyle, Keep, Start, StopRules, StudySpec
 from tcs_hpt.store import Store
 
 _METHODS = "; ".join(f"{name}: {what}" for name, what in METHODS.items())
@@ -58,6 +59,26 @@ def tune(
         str, typer.Option(help="Trial 1: the task's defaults, or cold: the method's own.")
     ] = "defaults",
     seed: Annotated[int, typer.Option(min=0, help="Drives search, models and training.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Trials at the same time; one GPU each if there are several.")
+    ] = 1,
+    max_time: Annotated[
+        str, typer.Option(metavar="TIME", help="Start no trial after 90s, 30m, 8h.", show_default=False)
+    ] = "",
+    stop_at_target: Annotated[
+        bool, typer.Option("--stop-at-target", help="Stop when the target is reached.")
+    ] = False,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after so many trials without a new best.", show_default=False),
+    ] = None,
+    stop_converged: Annotated[
+        bool, typer.Option("--stop-converged", help="Stop when the best scores lie on a plateau.")
+    ] = False,
+    max_failures: Annotated[
+        int, typer.Option(min=0, help="Stop after so many failures in a row; 0: never.")
+    ] = 5,
+    keep: Annotated[str, typer.Option(help="Whose artifacts are kept: best, all, none.")] = "best",
     name: Annotated[
         str, typer.Option(help="Name of the study; an existing one is continued.", show_default=False)
     ] = "",
@@ -85,6 +106,13 @@ def tune(
 ) -> None:
     """Tune a task: propose, train, learn, about ten times."""
     loaded = load_task(task)
+    if data_dir is not None and not data_dir.is_dir():
+        raise UserError(f"there is no data folder {data_dir}", hint="Check --data-dir or TCS_HPT_DATA_DIR.")
+    if name and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}", name):
+        raise UserError(
+            f"{name!r} cannot name a study",
+            hint="Use letters, digits, dots, dashes and underscores; it names a folder too.",
+        )
     with ExitStack() as stack:
         database = stack.enter_context(Store.open(store or None))
         spec = _spec(
@@ -100,6 +128,14 @@ def tune(
             describe=describe,
             fix=fix or [],
             only=only,
+            keep=keep,
+            stop=StopRules(
+                seconds=_seconds(max_time),
+                target=stop_at_target,
+                patience=patience,
+                converged=stop_converged,
+                failures=max_failures,
+            ),
         )
         errors = Console(stderr=True)
         analyst, optimizer, reason = None, None, ""
@@ -118,6 +154,7 @@ def tune(
             store=database,
             proposer=proposer,
             executor=LocalExecutor(),
+            jobs=jobs,
             data_dir=data_dir.resolve() if data_dir else None,
             python=python,
             model=_model_names(spec),
@@ -148,8 +185,14 @@ def _spec(
     describe: str,
     fix: list[str],
     only: str,
+    keep: str,
+    stop: StopRules,
 ) -> StudySpec:
     starts, styles = get_args(Start), get_args(AnswerStyle)
+    if keep not in get_args(Keep):
+        raise UserError(
+            f"--keep must be {' or '.join(get_args(Keep))}, got {keep!r}", hint="See tcs-hpt tune --help."
+        )
     if start not in starts:
         raise UserError(
             f"--start must be {' or '.join(starts)}, got {start!r}", hint="See tcs-hpt tune --help."
@@ -174,8 +217,25 @@ def _spec(
             "start": start,
             "answers": answers,
             "description": describe,
+            "keep": keep,
+            "stop": stop,
         }
     )
+
+
+def _seconds(text: str) -> float | None:
+    """`90s`, `30m`, `8h`, `2d` or plain seconds; None for nothing."""
+    if not text.strip():
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", text)
+    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+    seconds = float(found.group(1)) * units[found.group(2)] if found else 0.0
+    if seconds <= 0:
+        raise UserError(
+            f"--max-time takes a time such as 90s, 30m or 8h, got {text!r}",
+            hint="For example: --max-time 8h.",
+        )
+    return seconds
 
 
 def _pair(item: str) -> tuple[str, str]:
@@ -241,9 +301,9 @@ def _close(
     print_summary(
         console, study.spec, trials, task_ref=study.task_reference, report_path=report, store_url=url
     )
+    size = disk_use(study.folder) / 1e6
+    console.print(f"  disk: {size:.1f} MB in {study.folder}", soft_wrap=True, highlight=False, markup=False)
     if stopped == "interrupted":
         console.print()
         console.print("Interrupted. Continue with the same command and", end=" ")
         console.print(f"--name {shlex.quote(study.spec.name)}", markup=False, highlight=False)
-    elif stopped == "exhausted":
-        console.print("\nThe space has no untested configuration left.")

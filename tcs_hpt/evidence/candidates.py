@@ -9,11 +9,13 @@ still rises. Its weights are ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median
 
 from tcs_hpt.evidence.roles import Role, role_of
-from tcs_hpt.records import Trial, bases, by_number, effect, last_tested, ordered
+from tcs_hpt.records import FailureKind, Trial, bases, by_number, last_tested, ordered, outcome
 from tcs_hpt.space import Change, Key, SearchSpace, nice
 from tcs_hpt.spec import CategoricalParameter, Config, Objective, Scalar, same_scalar
 from tcs_hpt.trajectory import Diagnosis, Label
@@ -30,14 +32,27 @@ FINE = 64
 """Parts of the scale that are tried when every step was tested."""
 
 _ADVICE: dict[Label, dict[Role, float]] = {
-    "overfitting": {"regularization": 1.0, "capacity": -0.7, "duration": -0.4, "learning_rate": -0.3, "batch_size": -0.3},
-    "underfitting": {"learning_rate": 0.9, "capacity": 0.8, "duration": 0.7, "regularization": -0.7, "batch_size": -0.6},
+    "overfitting": {"regularization": 1.0, "sampling": -0.6, "capacity": -0.7, "duration": -0.4, "learning_rate": -0.3, "batch_size": -0.3},
+    "underfitting": {"learning_rate": 0.9, "capacity": 0.8, "duration": 0.7, "regularization": -0.7, "sampling": 0.4, "batch_size": -0.6},
     "unstable": {"learning_rate": -1.0, "batch_size": 0.5, "momentum": -0.4},
     "diverged": {"learning_rate": -1.0, "momentum": -0.5, "batch_size": 0.2},
     "still improving": {"duration": 1.0, "learning_rate": 0.9, "batch_size": -0.6, "momentum": 0.3},
     "plateaued": {"capacity": 0.6, "learning_rate": -0.3, "batch_size": -0.3, "regularization": 0.2},
 }  # fmt: skip
 """Diagnosis -> role -> direction to move it in, times how much it helps."""
+
+_AFTER_FAILURE: dict[FailureKind, dict[Role, float]] = {
+    "timeout": {"duration": -1.0, "capacity": -0.7, "batch_size": 0.4},
+    "out_of_memory": {"batch_size": -1.0, "capacity": -0.8},
+    "diverged": {"learning_rate": -1.0, "momentum": -0.5, "batch_size": 0.2},
+}  # fmt: skip
+"""What to move when the base itself failed; a curve cut short says nothing then."""
+
+_FAILURE_SIGNS: dict[FailureKind, str] = {
+    "timeout": "the base timed out",
+    "out_of_memory": "the base ran out of memory",
+    "diverged": "the base diverged",
+}
 
 _SIGNS: dict[Label, str] = {
     "diverged": "divergence",
@@ -56,6 +71,7 @@ _IMPORTANCE: dict[Role, float] = {
     "duration": 0.3,
     "optimizer": 0.25,
     "regularization": 0.2,
+    "sampling": 0.2,
     "batch_size": 0.2,
     "momentum": 0.15,
     "other": 0.25,
@@ -98,15 +114,18 @@ def single_changes(
     seen = tested_keys(space, trials) | {space.key(base)}
     newest = last_tested(trials, space.names)
     found: list[tuple[Change, Config]] = []
+    texts = {Change(name, value, value).text for name, value in base.items()}  # reads like no change at all
     for name in base:
         before = len(found)
         for values in (_steps(space, name, base[name]), _fine(space, name, base[name])):
             for value in values:
                 config = space.changed(base, name, value, newest)
                 key = space.key(config)
-                if key not in seen and space.contains(config):
+                change = Change(name, base[name], value)
+                if key not in seen and change.text not in texts and space.contains(config):
                     seen.add(key)
-                    found.append((Change(name, base[name], value), config))
+                    texts.add(change.text)
+                    found.append((change, config))
             if len(found) > before:
                 break  # the fine grid is only for a parameter whose usual steps are used up
     return found
@@ -157,6 +176,8 @@ def candidates(
         objective: Metric and direction.
         diagnosis: What the base's curve shows.
         start: Base before any trial ended; the defaults if not given.
+
+    Without a score the base is the first trial: walking on from one failure to the next leads nowhere.
     """
     choices: list[tuple[Trial | None, Config]] = [(t, t.config) for t in bases(trials, objective)]
     if not choices:
@@ -165,7 +186,8 @@ def candidates(
     for base, config in choices:
         found = single_changes(space, config, trials)
         if found:
-            scored = [_scored(space, change, new, diagnosis, effects) for change, new in found]
+            failed = base.failure.kind if base is not None and base.failure is not None else None
+            scored = [_scored(space, change, new, diagnosis, failed, effects) for change, new in found]
             scored.sort(key=lambda c: -c.score)  # stable: ties keep the order of the manifest and the steps
             return CandidateList(base, dict(config), _diverse(scored))
     return None
@@ -180,7 +202,7 @@ class Effect:
     value: Scalar
     """The value it was changed to."""
     strength: float
-    """Gain relative to the study's largest, in [-1, 1]; a failure is -1."""
+    """Gain relative to the study's largest improvement, in [-1, 1]; a failure is -1, a rescue from one 1."""
     trial: int
 
 
@@ -189,28 +211,38 @@ def past_effects(
 ) -> dict[str, list[Effect]]:
     """Effects of all single changes so far, by parameter, oldest first."""
     numbered = by_number(trials)
-    raw: list[tuple[str, int, Scalar, float | None, int]] = []
+    gains: list[tuple[str, Effect]] = []
     for trial in ordered(trials):
         base = numbered.get(trial.proposal.base_trial or 0)
-        if base is None or trial.state == "running":
+        if base is None or trial.state == "running" or (base.value is None and trial.value is None):
             continue
         changed = space.changed_parameters(base.config, trial.config)
         if len(changed) != 1 or changed[0] not in trial.config or changed[0] not in base.config:
             continue
         name = changed[0]
         direction = _direction(space, name, base.config[name], trial.config[name])
-        if trial.value is None:
-            raw.append((name, direction, trial.config[name], None, trial.number))
+        if trial.value is None or base.value is None:
+            gain = math.inf if base.value is None else -math.inf
         else:
-            gain = effect(trial, numbered, objective)
-            if gain is not None:
-                raw.append((name, direction, trial.config[name], gain, trial.number))
-    largest = max((abs(g) for *_, g, _ in raw if g is not None), default=0.0)
+            gain = objective.gain(trial.value, base.value)
+            if outcome(gain, trial.value, base.value) == "about the same":
+                gain = 0.0
+        gains.append((name, Effect(direction, trial.config[name], gain, trial.number)))
+    scale = _scale([e.strength for _, e in gains])
     found: dict[str, list[Effect]] = {}
-    for name, direction, value, gain, number in raw:
-        strength = -1.0 if gain is None else (gain / largest if largest else 0.0)
-        found.setdefault(name, []).append(Effect(direction, value, strength, number))
+    for name, past in gains:
+        strength = min(max(past.strength / scale, -1.0), 1.0)
+        found.setdefault(name, []).append(replace(past, strength=strength))
     return found
+
+
+def _scale(gains: Sequence[float]) -> float:
+    """The largest improvement; without any, the median harm. One collapse must not make all else look small."""
+    finite = [g for g in gains if math.isfinite(g) and g != 0]
+    helped = [g for g in finite if g > 0]
+    if helped:
+        return max(helped)
+    return median(-g for g in finite) if finite else 1.0
 
 
 def _direction(space: SearchSpace, name: str, old: Scalar, new: Scalar) -> int:
@@ -226,20 +258,20 @@ def _scored(
     change: Change,
     config: Config,
     diagnosis: Diagnosis,
+    failed: FailureKind | None,
     effects: Mapping[str, list[Effect]],
 ) -> Candidate:
-    name, role = change.parameter, role_of(change.parameter)
+    name, role = change.parameter, role_of(change.parameter, space.names)
     direction = _direction(space, name, change.old, change.new) if change.old is not None else 0
     reasons: list[tuple[float, str]] = []
     total = _IMPORTANCE[role]
-    for weight, label in zip((1.0, 0.5, 0.25), diagnosis.labels, strict=False):
-        advice = weight * _ADVICE.get(label, {}).get(role, 0.0) * direction
+    tried = effects.get(name, [])
+    inert = sum(past.strength == 0 and past.direction == direction for past in tried)
+    for weight, sign, moves in _advice(diagnosis, failed):
+        advice = weight * moves.get(role, 0.0) * direction / (1 + 2 * inert)
         total += advice
         if advice > 0:
-            reasons.append(
-                (advice, f"the curve shows {_SIGNS[label]}; {_verb(direction)} {name} answers that")
-            )
-    tried = effects.get(name, [])
+            reasons.append((advice, f"{sign}; {_verb(direction)} {name} answers that"))
     for past in tried:
         if direction == 0:
             total += 0.5 * past.strength if same_scalar(past.value, change.new) else 0.0
@@ -255,16 +287,26 @@ def _scored(
                 reasons.append(
                     (-0.4 * past.strength, f"{_verb(-direction)} {name} hurt in trial {past.trial}")
                 )
-    if tried:
-        total -= 0.15 * len(tried)
-    else:
+    total -= 0.4 * inert + 0.15 * sum(past.strength < 0 for past in tried)
+    if not tried:
         total += 0.2
-        reasons.append((0.2, f"{name} was never changed"))
+        reasons.append((0.2, f"no trial has changed {name}"))
     if isinstance(change.new, int | float) and direction != 0:
         step = abs(space.to_unit(name, change.new) - space.to_unit(name, change.old or 0))
-        total -= 0.2 * abs(step - STEPS[0])
-    reason = max(reasons, key=lambda r: r[0])[1] if reasons else f"{name} usually matters"
+        blind = diagnosis.main in ("unknown", "healthy") and failed is None
+        total -= 0.2 * abs(step - (STEPS[1] if blind else STEPS[0]))
+    reason = max(reasons, key=lambda r: r[0])[1] if reasons else f"changing {name} usually matters"
     return Candidate(change, config, total, f"{reason[0].upper()}{reason[1:]}.")
+
+
+def _advice(
+    diagnosis: Diagnosis, failed: FailureKind | None
+) -> list[tuple[float, str, Mapping[Role, float]]]:
+    """Weight, sign and moves of everything that calls for a change, strongest first."""
+    if failed is not None:
+        return [(1.0, _FAILURE_SIGNS.get(failed, ""), _AFTER_FAILURE.get(failed, {}))]
+    weighted = zip((1.0, 0.5, 0.25), diagnosis.labels, strict=False)
+    return [(w, f"the curve shows {_SIGNS[label]}", _ADVICE.get(label, {})) for w, label in weighted]
 
 
 def _verb(direction: int) -> str:

@@ -28,6 +28,8 @@ class Job:
     data_dir: Path | None = None
     python: str = ""
     """Interpreter for `{python}`; empty for the running one."""
+    devices: str = ""
+    """Value of `CUDA_VISIBLE_DEVICES`, e.g. `0` or `2,3`; empty leaves it as it is."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,14 @@ class Executor(Protocol):
 
         Raises:
             UserError: The program named in the task's command does not exist.
+            StoreError: The job's folder cannot be made or written.
         """
         ...
 
     def interrupt(self) -> None:
         """End whatever is running; its `run` returns `interrupted`. Safe to call from a signal handler."""
+        ...
+
+    def kill(self) -> None:
+        """As `interrupt`, without asking first."""
         ...

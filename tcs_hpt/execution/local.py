@@ -2,226 +2,296 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from tcs_hpt.catalog import fill_placeholders, placeholders
 from tcs_hpt.errors import UserError
 from tcs_hpt.execution._base import Job, RunResult
-from tcs_hpt.execution.outcome import (
-    EndedBy,
-    Ending,
-    MetricsTail,
-    judge,
-    read_result,
-    read_stderr,
-)
-from tcs_hpt.execution.processes import ProcessTree, end_orphan
+from tcs_hpt.execution.command import build_command
+from tcs_hpt.execution.folder import prepare, write_json, writing
+from tcs_hpt.execution.logs import Log
+from tcs_hpt.execution.memory import kernel_kills
+from tcs_hpt.execution.metrics import MetricsTail, read_result
+from tcs_hpt.execution.outcome import STDERR_BYTES, EndedBy, Ending, clean, judge
+from tcs_hpt.execution.processes import MARK, ProcessTree, end_orphans
 from tcs_hpt.records import EpochRecord, Usage
-from tcs_hpt.spec import Scalar
 
-_OURS = ("config.json", "metrics.jsonl", "process.json", "result.json", "stderr.log", "stdout.log", "stop")
+_LOGS = ("stdout.log", "stderr.log")
+_LOG_BYTES = 2**20
+_WATCH_SHARE = 10
+"""A look at the memory of the tree that took a while is followed by ten times as long without one."""
 
 
 @dataclass(eq=False)
 class _Run:
-    """One call of `run` in progress."""
+    """One call of `run` in progress, and what others ask of it."""
 
     interrupted: bool = False
+    killed: bool = False
+
+
+class _Logs(NamedTuple):
+    out: Log
+    err: Log
+
+    def trim(self) -> None:
+        self.out.trim()
+        self.err.trim()
 
 
 class LocalExecutor:
     """The executor for this machine. Several threads may call `run` at the same time.
 
     The script's working directory is the trial's folder. It ends with everything it started: when it is told to, when it
-    uses more than its limits, and when it exits and leaves processes behind.
+    uses more than its limits, and when it exits and leaves processes behind. All waiting is by a monotonic clock.
 
     Args:
-        poll_seconds: How often new epochs are looked for.
+        poll_seconds: How often new epochs are looked for, and logs are cut.
         watch_seconds: How often the memory of the process tree is measured.
         grace_seconds: Time between asking a process to end and killing it.
+        log_bytes: Size above which `stdout.log` and `stderr.log` are cut to their first and last part, each.
     """
 
     def __init__(
-        self, *, poll_seconds: float = 0.05, watch_seconds: float = 0.25, grace_seconds: float = 3.0
+        self,
+        *,
+        poll_seconds: float = 0.05,
+        watch_seconds: float = 0.25,
+        grace_seconds: float = 3.0,
+        log_bytes: int = _LOG_BYTES,
     ) -> None:
         self._poll = poll_seconds
         self._watch = watch_seconds
         self._grace = grace_seconds
+        self._log_bytes = log_bytes
         self._running: list[_Run] = []
 
     def run(self, job: Job, on_epoch: Callable[[EpochRecord], None]) -> RunResult:
-        """Run one job to its end; see `Executor.run`. What an earlier try left in the folder is removed."""
-        folder = job.folder.absolute()
-        _prepare(job, folder)
+        """Run one job to its end; see `Executor.run`. What an earlier try left in the folder is removed.
+
+        Raises:
+            UserError: The program named in the task's command cannot be started.
+            StoreError: The trial's folder cannot be made or written.
+        """
         current = _Run()
         self._running.append(current)
         try:
-            begin = time.monotonic()
-            tree = _start(job, folder)
-            tail = MetricsTail(folder / "metrics.jsonl")
-            try:
-                ended_by = self._follow(job, tree, tail, on_epoch, current, begin)
-            finally:  # also when `on_epoch` raises: no process outlives its trial
-                tree.end(self._grace)
-                exit_code = tree.reap()
+            return self._run(job, on_epoch, current)
         finally:
             self._running.remove(current)
-        for epoch in tail.read(last=True):
-            on_epoch(epoch)
-        usage = Usage(
-            wall_seconds=time.monotonic() - begin,
-            cpu_seconds=tree.cpu_seconds,
-            peak_memory_mb=tree.peak_memory_mb,
-            exit_code=exit_code,
-        )
-        return _judged(job, folder, tail, ended_by, exit_code, usage)
 
     def interrupt(self) -> None:
         """End whatever is running. Only sets flags, so a signal handler may call it."""
         for current in list(self._running):
             current.interrupted = True
 
+    def kill(self) -> None:
+        """End whatever is running without asking it first; also what `interrupt` is still waiting for.
+
+        Only sets flags, so a signal handler may call it.
+        """
+        for current in list(self._running):
+            current.interrupted = current.killed = True
+
+    def _run(self, job: Job, on_epoch: Callable[[EpochRecord], None], current: _Run) -> RunResult:
+        folder = job.folder.absolute()
+        prepare(job, folder)
+        with ExitStack() as stack:
+            logs = _open_logs(stack, folder, self._log_bytes)
+            killed_before = kernel_kills()
+            begin = time.monotonic()
+            tree = _start(job, folder, logs)
+            tail = MetricsTail(folder / "metrics.jsonl", job.task.objective.metric)
+            try:
+                ended_by = self._follow(job, tree, tail, logs, on_epoch, current, begin)
+            except BaseException:  # an error of the watcher, or Ctrl-C: no process outlives its trial
+                self._end(tree, current)
+                raise
+            exit_code = self._end(tree, current)
+            for epoch in tail.finish():
+                on_epoch(epoch)
+            logs.trim()
+            usage = Usage(
+                wall_seconds=time.monotonic() - begin,
+                cpu_seconds=tree.cpu_seconds,
+                peak_memory_mb=tree.peak_memory_mb,
+                exit_code=exit_code,
+            )
+            kills = (kernel_kills() or 0) - killed_before if killed_before is not None else 0
+            stderr = logs.err.read_end(STDERR_BYTES)
+            return _judged(job, folder, tail, stderr, ended_by, exit_code, usage, kills)
+
     def _follow(
         self,
         job: Job,
         tree: ProcessTree,
         tail: MetricsTail,
+        logs: _Logs,
         on_epoch: Callable[[EpochRecord], None],
         current: _Run,
         begin: float,
     ) -> EndedBy:
         """Watch until the script exits or has to be ended."""
         limits = job.task.limits
+        memory_limit = float("inf") if limits.memory_mb is None else float(limits.memory_mb)
         next_watch = begin
         while True:
-            exited = tree.exited()  # before reading, so that nothing written before the exit is missed
+            # Both before reading, so that nothing written before the exit or the result is missed.
+            exited = tree.exited()
+            finished = os.path.lexists(tree.folder / "result.json")
             for epoch in tail.read():
                 on_epoch(epoch)
+            if finished and not tail.behind:
+                tail.stop()
+            logs.trim()
             if exited:
                 return "itself"
             now = time.monotonic()
             if current.interrupted:
-                return "interrupt"
+                return "person"
             if limits.trial_seconds is not None and now - begin > limits.trial_seconds:
                 return "time"
             if now >= next_watch:
-                next_watch = now + self._watch
-                if tree.sample() > (limits.memory_mb or float("inf")):
+                if tree.sample(memory_limit) > memory_limit:
                     return "memory"
-            time.sleep(self._poll)
+                after = time.monotonic()
+                next_watch = after + max(self._watch, _WATCH_SHARE * (after - now))
+            if not tail.behind:
+                time.sleep(self._poll)
+
+    def _end(self, tree: ProcessTree, current: _Run) -> int | None:
+        """End what is left of a trial; its exit code."""
+        try:
+            tree.end(self._grace, hurry=lambda: current.killed)
+        except BaseException:  # Ctrl-C while waiting: no more waiting
+            tree.end(0)
+            raise
+        finally:
+            exit_code = tree.reap()
+        return exit_code
 
 
 def recover(job: Job, *, grace_seconds: float = 3.0) -> RunResult | None:
     """What became of a trial whose engine died: its result if it had finished, else None.
 
-    If the script still runs, it is ended first. Nothing is started.
+    Whatever it left running is ended first, also when its first process is gone. Nothing is started.
     """
     folder = job.folder.absolute()
-    try:
-        process = json.loads((folder / "process.json").read_bytes())
-        end_orphan(int(process["pid"]), float(process["started"]), grace_seconds)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # the engine died before it had started the script, or the folder is gone
-    tail = MetricsTail(folder / "metrics.jsonl")
-    tail.read(last=True)
-    result = _judged(job, folder, tail, "interrupt", None, Usage())
+    pid, started = _written_down(folder)
+    end_orphans(folder, pid, started, grace_seconds)
+    if not folder.is_dir():
+        return None
+    tail = MetricsTail(folder / "metrics.jsonl", job.task.objective.metric)
+    for _ in tail.finish():
+        pass
+    result = _judged(job, folder, tail, _cut_logs(folder), "engine", None, Usage())
     return None if result.state == "interrupted" else result
 
 
+def _written_down(folder: Path) -> tuple[int | None, float]:
+    """Number and start time of a trial's first process."""
+    try:
+        process = json.loads((folder / "process.json").read_bytes())
+        return int(process["pid"]), float(process["started"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, 0.0  # the engine died before it had written it, or the folder is gone
+
+
+def _cut_logs(folder: Path) -> bytes:
+    """Cut the logs that nobody has cut while a script went on alone; the end of its standard error."""
+    end = b""
+    for name in _LOGS:
+        with (
+            contextlib.suppress(OSError),
+            contextlib.closing(Log(folder / name, _LOG_BYTES, fresh=False)) as log,
+        ):
+            log.trim()
+            end = log.read_end(STDERR_BYTES)
+    return end
+
+
+def _open_logs(stack: ExitStack, folder: Path, limit: int) -> _Logs:
+    logs = []
+    with writing(folder):
+        for name in _LOGS:
+            logs.append(Log(folder / name, limit))
+            stack.callback(logs[-1].close)
+    return _Logs(*logs)
+
+
 def _judged(
-    job: Job, folder: Path, tail: MetricsTail, by: EndedBy, exit_code: int | None, usage: Usage
+    job: Job,
+    folder: Path,
+    tail: MetricsTail,
+    stderr: bytes,
+    by: EndedBy,
+    exit_code: int | None,
+    usage: Usage,
+    kills: int = 0,
 ) -> RunResult:
+    result, broken = read_result(folder, job.task.objective.metric)
     ending = Ending(
-        by, exit_code, read_result(folder), tuple(tail.epochs), read_stderr(folder / "stderr.log")
+        by,
+        exit_code,
+        result,
+        tuple(tail.epochs),
+        clean(stderr),
+        broken_result=broken,
+        folder_gone=not folder.is_dir(),
+        kernel_kills=kills,
     )
     return judge(ending, job.task.objective, job.task.limits, usage)
 
 
-def _prepare(job: Job, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in _OURS:
-        (folder / name).unlink(missing_ok=True)
-    settings = {
-        "params": job.config,
-        "fixed": dict(job.task.fixed),
-        "seed": job.seed,
-        "profile": job.profile,
-        "trial": job.number,
-        "data_dir": None if job.data_dir is None else str(job.data_dir.absolute()),
-    }
-    _write_json(folder / "config.json", settings)
-
-
-def _start(job: Job, folder: Path) -> ProcessTree:
+def _start(job: Job, folder: Path, logs: _Logs) -> ProcessTree:
     command = build_command(job)
-    environment = os.environ | {"TCS_HPT_TRIAL_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    if job.data_dir is not None:
-        environment["TCS_HPT_DATA_DIR"] = str(job.data_dir.absolute())
-    if "-m" in command:  # a module of the task; the working directory is elsewhere
-        path = [str(job.task_folder.absolute()), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(p for p in path if p)
-    try:
-        with (folder / "stdout.log").open("wb") as out, (folder / "stderr.log").open("wb") as err:
+    with ExitStack() as stack:
+        with writing(folder):
+            out, err = (log.open_for_script() for log in logs)
+            stack.callback(os.close, out)
+            stack.callback(os.close, err)
+        try:
             process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=environment,
+                env=_environment(job, folder, command),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
             )
-    except (FileNotFoundError, PermissionError) as error:
-        raise UserError(
-            f"the program {command[0]!r} of task {job.task.name!r} cannot be started: {error.strerror}",
-            hint="Install it, correct `command` in the task.toml, or give the interpreter with --python.",
-        ) from error
+        except OSError as error:
+            raise UserError(
+                f"the program {command[0]!r} of task {job.task.name!r} cannot be started: {error.strerror}",
+                hint="Install it or make it executable, correct `command` in the task.toml, or give the interpreter "
+                "with --python.",
+            ) from error
     process.returncode = 0  # `ProcessTree.reap` waits for it; Popen must neither wait nor complain
-    tree = ProcessTree(process.pid)
-    _write_json(folder / "process.json", {"pid": process.pid, "started": tree.root.create_time()})
+    tree = ProcessTree(process.pid, folder)
+    try:
+        write_json(folder / "process.json", {"pid": process.pid, "started": tree.root.create_time()})
+    except BaseException:
+        tree.end(0)
+        tree.reap()
+        raise
     return tree
 
 
-def build_command(job: Job) -> list[str]:
-    """The program and its arguments, ready to start.
-
-    Placeholders are filled: true and false in lower case, numbers with all their digits. An argument that names a
-    parameter which is not active is left out, together with the flag before it (`--momentum`, `{momentum}`). An
-    argument that is a file of the task's folder becomes its absolute path.
-    """
-    values = {**job.task.fixed, **job.config}
-    texts = {"python": job.python or sys.executable} | {n: _text(v) for n, v in values.items()}
-    command: list[str] = []
-    flag_before = False
-    for item in job.task.command:
-        names = placeholders(item)
-        if all(name in texts for name in names):
-            command.append(fill_placeholders(item, texts) if names else _located(item, job.task_folder))
-        elif flag_before:
-            command.pop()
-        flag_before = not names and item.startswith("-") and "=" not in item
-    return command
-
-
-def _text(value: Scalar) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _located(item: str, folder: Path) -> str:
-    """The argument, with a file of the task's folder made absolute, also behind `--flag=`."""
-    flag, equals, name = item.partition("=") if item.startswith("-") else ("", "", item)
-    if name and not name.startswith("-") and (folder / name).is_file():
-        return f"{flag}{equals}{(folder / name).absolute()}"
-    return item
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def _environment(job: Job, folder: Path, command: list[str]) -> dict[str, str]:
+    environment = os.environ | {MARK: str(folder), "PYTHONUNBUFFERED": "1"}
+    if job.data_dir is not None:
+        environment["TCS_HPT_DATA_DIR"] = str(job.data_dir.absolute())
+    if job.devices:
+        environment["CUDA_VISIBLE_DEVICES"] = job.devices
+    if "-m" in command:  # a module of the task; the working directory is elsewhere
+        path = [str(job.task_folder.absolute()), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(p for p in path if p)
+    return environment

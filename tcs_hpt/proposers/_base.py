@@ -44,6 +44,14 @@ class ProposalContext:
         """Whether nothing was tried yet, so that the study's start rule decides."""
         return not ordered(self.trials)
 
+    @property
+    def position(self) -> int:
+        """Place in the budget, from 1: trials that count, and this one. What random numbers depend on.
+
+        Interrupted trials have numbers but no place, so a study that was interrupted goes on as an unbroken one.
+        """
+        return len(ordered(self.trials)) + 1
+
     @cached_property
     def report(self) -> StateReport:
         """The state report of the trials so far."""
@@ -61,7 +69,7 @@ class ProposalContext:
 
     def random(self, purpose: int = 0) -> np.random.Generator:
         """Random numbers for this trial: the same in every run of the study, different for each purpose."""
-        return np.random.default_rng([self.study.seed, self.number, purpose])
+        return np.random.default_rng([self.study.seed, self.position, purpose])
 
 
 class Proposer(Protocol):

@@ -105,7 +105,7 @@ class AgentsProposer:
             context.report_text,
             list(shown),
             base_number=listed.base.number if listed.base else None,
-            number=context.number,
+            position=context.position,
         )
         analysis = analysed.value or _diagnosis(context, listed, analysed.failure)
         context.watch(Analysed(number=context.number, analysis=analysis))
@@ -115,7 +115,7 @@ class AgentsProposer:
             situation=context.report.situation,
             base=listed.base_config,
             newest=last_tested(context.trials, context.space.names),
-            number=context.number,
+            position=context.position,
             check=lambda choice: (
                 check(choice.config, context.space, context.trials, AGENT_RULES, listed.base_config).reasons
             ),
@@ -124,7 +124,7 @@ class AgentsProposer:
         return proposal.model_copy(
             update={
                 "analysis": analysis,
-                "options": tuple(shown),
+                "options": tuple(c.change.text for c in listed.candidates),
                 "calls": (*analysed.calls, *decided.calls),
                 "rejected": (*analysed.rejected, *decided.rejected),
                 "report": context.report_text,

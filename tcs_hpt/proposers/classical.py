@@ -33,13 +33,11 @@ def draw(space: SearchSpace, trial: optuna.trial.Trial) -> Config:
             index = trial.suggest_categorical(name, range(len(parameter.choices)))
             value = parameter.choices[index]
         elif isinstance(parameter, IntParameter):
-            value = trial.suggest_int(
-                name, parameter.low, parameter.high, step=parameter.step or 1, log=parameter.log
-            )
+            high = int(space.round(name, parameter.high))  # the last value on the grid
+            value = trial.suggest_int(name, parameter.low, high, step=parameter.step or 1, log=parameter.log)
         else:
-            value = trial.suggest_float(
-                name, parameter.low, parameter.high, step=parameter.step, log=parameter.log
-            )
+            top = float(space.round(name, parameter.high))
+            value = trial.suggest_float(name, parameter.low, top, step=parameter.step, log=parameter.log)
         config[name] = value
     return {n: config[n] for n in space.names if n in config}
 

@@ -39,6 +39,11 @@ PANEL_LINES = 7
 
 STOPPED = {
     "trials": "All trials are done.",
+    "seconds": "Stopped early: the time is used up.",
+    "target": "Stopped early: the target is reached.",
+    "patience": "Stopped early: too many trials without a new best.",
+    "converged": "Stopped early: the best scores lie on a plateau.",
+    "failures": "Stopped early: too many trials in a row failed; see the last one's message.",
     "exhausted": "Stopped early: no untested configuration is left.",
     "interrupted": "Interrupted. The same --name continues this study.",
 }

@@ -1,4 +1,4 @@
-"""The only reader and writer of what lasts: studies, trials, epochs, model calls and events in one database.
+"""The only reader and writer of what lasts: studies, trials, epochs, model calls, leases and events in one database.
 
 Our tables hold the complete records and are the authority. Optuna's tables in the same database are a mirror for
 Optuna's own tools, written right after ours (`docs/decisions/0002-our-tables-are-the-authority.md`).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -17,8 +17,10 @@ import sqlalchemy as sa
 from tcs_hpt.errors import StoreError, UserError
 from tcs_hpt.events import Event
 from tcs_hpt.records import EpochRecord, Trial
-from tcs_hpt.spec import StudySpec
-from tcs_hpt.store import _database, _rows
+from tcs_hpt.spec import BUDGETS, StudySpec
+from tcs_hpt.store import _database, _leases, _rows
+from tcs_hpt.store._errors import translated
+from tcs_hpt.store._leases import Lease, LeaseLost
 from tcs_hpt.store._mirror import Mirror
 from tcs_hpt.store._rows import StoredEvent, StudyRow
 
@@ -28,32 +30,34 @@ _SHOWN_NAMES = 10
 class Store:
     """Studies in one database. Safe to use from several threads; every write is whole or absent.
 
-    Any number of processes may read a study, also while it runs; one process at a time may write to it. Every
-    method that takes a study's name raises `UserError` when there is no such study, and every method raises
-    `StoreError` when the database cannot be read or written.
+    Any number of processes may read and write, also in the same study. Engines that run trials of one study at the
+    same time take a lease on each (`reserve_number`, `start_trial`, `renew`, `release`) and name themselves as `owner`
+    when they write to it. Every method that takes a study's name raises `UserError` when there is no such study, and
+    every method raises `StoreError` when the database cannot be read or written.
     """
 
-    def __init__(self, url: sa.URL, engine: sa.Engine, timeout: float) -> None:
+    def __init__(self, url: sa.URL, engine: sa.Engine, timeout: float, mirror_seconds: float) -> None:
         self._url = url
         self._engine = engine
-        self._mirror = Mirror(url, timeout)
+        self._mirror = Mirror(url, timeout, mirror_seconds, lambda: _database.mirroring(engine, timeout))
         self._mirror_lock = threading.RLock()
 
     @classmethod
-    def open(cls, url: str | None = None, *, timeout: float = 30.0) -> Store:
-        """Open a database, and make it if there is none.
+    def open(cls, url: str | None = None, *, timeout: float = 30.0, mirror_seconds: float = 1.0) -> Store:
+        """Open a database; make it if there is none, and bring the tables of an older tcs-hpt up to this one's.
 
         Args:
             url: A database URL or the path of a SQLite file; without one `TCS_HPT_STORE`, else a file in the user's
                 data folder. Missing folders are made.
-            timeout: Seconds to wait for another writer of a SQLite file.
+            timeout: Seconds to wait for a lock that another program holds.
+            mirror_seconds: Seconds between two updates of a running trial's learning curve in Optuna's tables.
 
         Raises:
             UserError: The URL is not one, or its driver is missing.
             StoreError: The database cannot be opened, or a newer tcs-hpt made it.
         """
         where = _database.resolve(url)
-        return cls(where, _database.connect(where, timeout), timeout)
+        return cls(where, _database.connect(where, timeout), timeout, mirror_seconds)
 
     @property
     def url(self) -> str:
@@ -90,9 +94,14 @@ class Store:
         )
         if self.has_study(spec.name):
             raise taken
-        self._mirror.require_free(spec.name)
+        try:
+            self._mirror.require_free(spec.name)
+        except UserError:
+            if self.has_study(spec.name):  # another process was faster
+                raise taken from None
+            raise
         created_at = datetime.now(UTC).isoformat(timespec="seconds")
-        with _database.translated(self.label):
+        with translated(self.label):
             try:
                 with _database.writing(self._engine) as connection:
                     _rows.insert_study(connection, spec, created_at)
@@ -102,7 +111,7 @@ class Store:
 
     def has_study(self, name: str) -> bool:
         """Whether there is a study of this name."""
-        with _database.translated(self.label), _database.reading(self._engine) as connection:
+        with translated(self.label), _database.reading(self._engine) as connection:
             return _rows.find_study(connection, name) is not None
 
     def get_study(self, name: str) -> StudySpec:
@@ -112,35 +121,45 @@ class Store:
 
     def list_studies(self) -> list[StudyRow]:
         """All studies, newest first."""
-        with _database.translated(self.label), _database.reading(self._engine) as connection:
+        with translated(self.label), _database.reading(self._engine) as connection:
             return _rows.study_rows(connection)
 
-    def update_trials_budget(self, name: str, trials: int) -> None:
-        """Change the total number of trials of a study, the one thing in its declaration that may change.
-
-        Raises:
-            UserError: The number is below 1.
-        """
-        if trials < 1:
-            raise UserError(f"a study needs at least 1 trial, got {trials}", hint="Give a larger --trials.")
+    def update_budgets(self, name: str, spec: StudySpec) -> None:
+        """Take over those fields of a declaration that may change when a study is continued (`spec.BUDGETS`)."""
+        budgets = spec.model_dump(mode="json", include=set(BUDGETS))
         with self._writing(name) as (connection, study):
-            _rows.set_budget(connection, study, trials)
+            _rows.change_spec(connection, study, budgets)
 
     # -- trials ---------------------------------------------------------------------------------------------
 
-    def save_trial(self, name: str, trial: Trial) -> None:
-        """Write a trial with its epochs and model calls, in place of any earlier record of that number."""
+    def save_trial(self, name: str, trial: Trial, owner: str | None = None) -> None:
+        """Write a trial with its epochs and model calls, in place of any earlier record of that number.
+
+        Args:
+            name: The study.
+            trial: The record.
+            owner: Who writes. With an owner, the record is written only while that owner has the trial's lease, so
+                that an engine that comes back cannot overwrite what its successor recorded.
+
+        Raises:
+            LeaseLost: The owner does not have the lease; nothing was written.
+        """
         with self._writing(name) as (connection, study):
+            self._require_lease(connection, study, name, trial.number, owner)
             _rows.replace_trial(connection, study, trial)
         self._show(name, lambda mirror: mirror.write_trial(name, trial))
 
-    def append_epoch(self, name: str, number: int, epoch: EpochRecord) -> None:
-        """Add an epoch to a running trial.
+    def append_epoch(self, name: str, number: int, epoch: EpochRecord, owner: str | None = None) -> None:
+        """Add an epoch to a running trial; with an owner, only while that owner has the trial's lease.
+
+        Takes the same time however many epochs there are.
 
         Raises:
+            LeaseLost: The owner does not have the lease.
             StoreError: The study has no such trial, or it is not running.
         """
         with self._writing(name) as (connection, study):
+            self._require_lease(connection, study, name, number, owner)
             state = _rows.trial_state(connection, study, number)
             if state != "running":
                 raise StoreError(
@@ -155,10 +174,83 @@ class Store:
         with self._reading(name) as (connection, study):
             return _rows.load_trials(connection, study)
 
+    # -- leases (times: seconds since 1970, UTC, by the caller's clock) -------------------------------------
+
+    def reserve_number(
+        self, name: str, owner: str, *, seconds: float, now: float, budget: int | None = None
+    ) -> int | None:
+        """Lease the number of the next trial, before its configuration is chosen.
+
+        No other engine is given this number while the lease lasts, so that no proposal is worked out twice. There is
+        no record of such a trial until `start_trial`. A number that was released, or whose lease ran out before the
+        trial began, is given out again: numbers are unique and have no gaps from engines that died while thinking.
+
+        Args:
+            name: The study.
+            owner: The engine.
+            seconds: How long the lease lasts unless it is renewed.
+            now: The time.
+            budget: The study's total of trials, if the answer shall be None once that many count or are under way.
+
+        Returns:
+            The lowest number above every trial that nobody holds.
+        """
+        with self._writing(name) as (connection, study):
+            return _leases.reserve(connection, study, owner, seconds=seconds, now=now, budget=budget)
+
+    def start_trial(self, name: str, trial: Trial, owner: str, *, seconds: float, now: float) -> bool:
+        """Write a running trial and lease it, both or neither.
+
+        Returns:
+            False when there is a trial of that number, or another engine has reserved it; nothing was written.
+        """
+        with self._writing(name) as (connection, study):
+            if _rows.trial_state(connection, study, trial.number) is not None:
+                return False
+            if not _leases.take(connection, study, trial.number, owner, seconds=seconds, now=now):
+                return False
+            _rows.replace_trial(connection, study, trial)
+        self._show(name, lambda mirror: mirror.write_trial(name, trial))
+        return True
+
+    def acquire(self, name: str, number: int, owner: str, *, seconds: float, now: float) -> bool:
+        """Lease a number whose lease is free, run out, or this owner's already.
+
+        Of several engines that try at once, exactly one succeeds.
+        """
+        with self._writing(name) as (connection, study):
+            return _leases.take(connection, study, number, owner, seconds=seconds, now=now)
+
+    def renew(self, name: str, owner: str, *, seconds: float, now: float) -> frozenset[int]:
+        """Renew all leases of an owner, also those that ran out but were not taken.
+
+        Returns:
+            The numbers that the owner has; a trial whose number is missing belongs to another engine now.
+        """
+        with self._writing(name) as (connection, study):
+            return _leases.renew(connection, study, owner, seconds=seconds, now=now)
+
+    def release(self, name: str, number: int, owner: str) -> bool:
+        """Give a lease up; False when the owner did not have it."""
+        with self._writing(name) as (connection, study):
+            return _leases.drop(connection, study, number, owner)
+
+    def leases(self, name: str) -> list[Lease]:
+        """All leases of a study, by number, also those that ran out."""
+        with self._reading(name) as (connection, study):
+            return _leases.find_leases(connection, study)
+
+    def expired(self, name: str, now: float) -> list[Lease]:
+        """The leases that another engine may take, by number."""
+        return [lease for lease in self.leases(name) if lease.expired(now)]
+
     # -- events ---------------------------------------------------------------------------------------------
 
     def append_event(self, name: str, event: Event, at: str) -> int:
-        """Add an event to a study.
+        """Add an event to a study, without what the trial's record holds as well.
+
+        `Proposed` is stored without the model calls of its proposal, `TrialEnded` also without the epochs, each of
+        which had its own event, and without the state report, which is in `Proposed`.
 
         Args:
             name: The study.
@@ -166,23 +258,35 @@ class Store:
             at: When, ISO 8601, UTC.
 
         Returns:
-            Its sequence number: 1, 2, 3, ... per study, without gaps.
+            Its sequence number: 1, 2, 3, ... per study, without gaps, also when several processes write.
         """
         with self._writing(name) as (connection, study):
             seq = _rows.add_event(connection, study, event, at)
         self._show(name, lambda _: None)
         return seq
 
-    def events(self, name: str, after: int = 0) -> list[StoredEvent]:
-        """The events of a study with a sequence number above `after`, in order."""
+    def events(
+        self, name: str, after: int = 0, *, kinds: Collection[str] = (), limit: int | None = None
+    ) -> list[StoredEvent]:
+        """The events of a study with a sequence number above `after`, in order.
+
+        Args:
+            name: The study.
+            after: The last sequence number that the caller knows.
+            kinds: Only events of these kinds; empty for all.
+            limit: At most so many, the earliest.
+        """
         with self._reading(name) as (connection, study):
-            return _rows.load_events(connection, study, after)
+            return _rows.load_events(connection, study, after, kinds, limit)
 
     # -- Optuna's tables ------------------------------------------------------------------------------------
 
     def repair_mirror(self, name: str) -> None:
         """Bring Optuna's tables up to the records; the first write to a study by a store does this by itself."""
-        with self._mirror_lock:
+        with (
+            self._mirror_lock,
+            self._mirror.alone(),
+        ):  # since before the records are read, so that none is older
             self._mirror.sync(self.get_study(name), self.load_trials(name))
 
     def _show(self, name: str, write: Callable[[Mirror], None]) -> None:
@@ -200,12 +304,13 @@ class Store:
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[tuple[sa.Connection, _rows.Found]]:
-        with _database.translated(self.label), _database.reading(self._engine) as connection:
+        with translated(self.label), _database.reading(self._engine) as connection:
             yield connection, self._required(connection, name)
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[tuple[sa.Connection, _rows.Found]]:
-        with _database.translated(self.label), _database.writing(self._engine) as connection:
+        """In which no other process writes to this study."""
+        with translated(self.label), _database.writing(self._engine) as connection:
             yield connection, self._required(connection, name, lock=True)
 
     def _required(self, connection: sa.Connection, name: str, *, lock: bool = False) -> _rows.Found:
@@ -217,6 +322,16 @@ class Store:
             )
         return found
 
+    @staticmethod
+    def _require_lease(
+        connection: sa.Connection, study: _rows.Found, name: str, number: int, owner: str | None
+    ) -> None:
+        if owner is None:
+            return
+        holder = _leases.holder(connection, study, number)
+        if holder != owner:
+            raise LeaseLost(name, number, owner, holder)
+
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
     if not known:
@@ -227,4 +342,9 @@ def _suggestion(name: str, known: Sequence[str]) -> str:
     return f"Did you mean {' or '.join(near)}? {listed}" if near else listed
 
 
-__all__ = ["Store", "StoredEvent", "StudyRow"]
+def usual_url() -> str:
+    """The database that `Store.open()` without an argument means, without opening it."""
+    return _database.resolve(None).render_as_string(hide_password=False)
+
+
+__all__ = ["Lease", "LeaseLost", "Store", "StoredEvent", "StudyRow", "usual_url"]

@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # importing Optuna costs a third of a second, which only writ
 NUMBER = "trial"
 """The user attribute that holds our number."""
 
+_LARGEST_STEP = 2**31 - 1
+"""What Optuna's column for the epoch holds."""
+
 
 def can_become(have: FrozenTrial, wanted: FrozenTrial) -> bool:
     """Whether an Optuna trial shows the record already, or can be brought to show it."""
@@ -58,8 +61,10 @@ def frozen(spec: StudySpec, trial: Trial) -> FrozenTrial:
         parameter = spec.task.params.get(name)
         # The guard lets nothing else run; if it ever did, the mirror would go without rather than stop the study.
         if parameter is not None and check_value(name, parameter, value) is None:
-            distributions[name], show = _distribution(parameter)
-            params[name] = show(value)
+            distribution, show = _distribution(parameter)
+            distributions[name] = distribution
+            # As Optuna will read it back: it keeps numbers as floats, so a whole number above 2**53 changes.
+            params[name] = distribution.to_external_repr(distribution.to_internal_repr(show(value)))
     begin, end = _times(trial)
     return FrozenTrial(
         number=trial.number - 1,
@@ -104,10 +109,12 @@ def _attributes(trial: Trial) -> dict[str, Any]:
 
 
 def intermediate(spec: StudySpec, epochs: Sequence[EpochRecord]) -> dict[int, float]:
-    """The objective by epoch; NaN where it was not finite, absent where it was not reported."""
+    """The objective by epoch; NaN where it was not finite, absent where it was not reported or Optuna cannot count."""
     metric = spec.task.objective.metric
     found: dict[int, float] = {}
     for epoch in epochs:
+        if abs(epoch.epoch) > _LARGEST_STEP:
+            continue
         if metric in epoch.metrics or metric in epoch.non_finite:
             value = epoch.metrics.get(metric)
             found[epoch.epoch] = math.nan if value is None else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tcs_hpt.errors import StoreError
-from tcs_hpt.events import Event
+from tcs_hpt.events import Event, Proposed, TrialEnded
 from tcs_hpt.records import EpochRecord, Trial
 from tcs_hpt.spec import StudySpec
 from tcs_hpt.store import _tables
@@ -65,6 +65,10 @@ def find_study(connection: sa.Connection, name: str, *, lock: bool = False) -> F
         name: The study.
         lock: Keep other writers of the study out until the end of the transaction.
     """
+    if (
+        not name.isprintable()
+    ):  # no study has such a name, and databases refuse some of them, each in its own way
+        return None
     query = sa.select(_tables.study.c.id, _tables.study.c.spec).where(_tables.study.c.name == name)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return Found(row.id, row.spec) if row is not None else None
@@ -80,9 +84,9 @@ def load_spec(study: Found) -> StudySpec:
     return _load(StudySpec.model_validate, json.loads(study.spec), "the declaration of the study")
 
 
-def set_budget(connection: sa.Connection, study: Found, trials: int) -> None:
-    """Change the total number of trials in the declaration of a study."""
-    spec = json.dumps(json.loads(study.spec) | {"trials": trials})
+def change_spec(connection: sa.Connection, study: Found, fields: Mapping[str, Any]) -> None:
+    """Change some fields in the declaration of a study."""
+    spec = json.dumps(json.loads(study.spec) | fields)
     connection.execute(_tables.study.update().where(_tables.study.c.id == study.id).values(spec=spec))
 
 
@@ -154,8 +158,12 @@ def trial_state(connection: sa.Connection, study: Found, number: int) -> str | N
 def add_epoch(connection: sa.Connection, study: Found, number: int, epoch: EpochRecord) -> None:
     """Add an epoch after those that are there."""
     key = {"study_id": study.id, "number": number}
-    count = connection.scalar(sa.select(sa.func.count()).where(_matches(_tables.epoch, key)))
-    connection.execute(_tables.epoch.insert().values(**key, position=count, record=_dump(epoch)))
+    # The index answers this at once however many there are; a count would read all of them.
+    newest = connection.scalar(
+        sa.select(sa.func.max(_tables.epoch.c.position)).where(_matches(_tables.epoch, key))
+    )
+    position = 0 if newest is None else newest + 1
+    connection.execute(_tables.epoch.insert().values(**key, position=position, record=_dump(epoch)))
 
 
 def load_trials(connection: sa.Connection, study: Found) -> list[Trial]:
@@ -195,24 +203,39 @@ def _matches(table: sa.Table, key: Mapping[str, int]) -> sa.ColumnElement[bool]:
 # -- events -------------------------------------------------------------------------------------------------
 
 
+def slim(event: Event) -> Event:
+    """An event without what the trial's record holds as well and what would make a stream of events heavy."""
+    if isinstance(event, Proposed):
+        return event.model_copy(update={"proposal": event.proposal.model_copy(update={"calls": ()})})
+    if isinstance(event, TrialEnded):
+        proposal = event.trial.proposal.model_copy(update={"calls": (), "report": ""})
+        return TrialEnded(trial=event.trial.model_copy(update={"proposal": proposal, "epochs": ()}))
+    return event
+
+
 def add_event(connection: sa.Connection, study: Found, event: Event, at: str) -> int:
-    """Add an event after those that are there; returns its sequence number."""
+    """Add an event, slimmed, after those that are there; returns its sequence number."""
     table = _tables.event
     newest = connection.scalar(sa.select(sa.func.max(table.c.seq)).where(table.c.study_id == study.id))
     seq = (newest or 0) + 1
-    row = {"study_id": study.id, "seq": seq, "at": at, "kind": event.kind, "record": _dump(event)}
+    row = {"study_id": study.id, "seq": seq, "at": at, "kind": event.kind, "record": _dump(slim(event))}
     connection.execute(table.insert().values(row))
     return seq
 
 
-def load_events(connection: sa.Connection, study: Found, after: int) -> list[StoredEvent]:
-    """Events with a sequence number above `after`, in order."""
+def load_events(
+    connection: sa.Connection, study: Found, after: int, kinds: Collection[str], limit: int | None
+) -> list[StoredEvent]:
+    """Events with a sequence number above `after`, in order; of some kinds, if any are named."""
     table = _tables.event.c
     query = (
         sa.select(table.seq, table.at, table.record)
         .where(table.study_id == study.id, table.seq > after)
         .order_by(table.seq)
+        .limit(limit)
     )
+    if kinds:
+        query = query.where(table.kind.in_(kinds))
     return [
         StoredEvent(seq, at, _load(_EVENT.validate_python, json.loads(record), f"event {seq}"))
         for seq, at, record in connection.execute(query)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
-"""Raised with every change of the tables; a higher number in a database means a newer tcs-hpt made it."""
+SCHEMA_VERSION = 2
+"""Raised with every change of the tables, together with a step in `_migrations.py`."""
 
 metadata = sa.MetaData()
 
@@ -65,4 +65,16 @@ event = sa.Table(
     sa.Column("at", sa.String(40), nullable=False),
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("record", sa.Text, nullable=False),
+)
+
+lease = sa.Table(
+    "tcs_lease",
+    metadata,
+    sa.Column("study_id", sa.ForeignKey("tcs_study.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),  # there may be no such trial yet
+    sa.Column("owner", sa.String(255), nullable=False),
+    sa.Column("engine_pid", sa.BigInteger, nullable=False),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("heartbeat", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
 )

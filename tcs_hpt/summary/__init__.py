@@ -23,7 +23,7 @@ from tcs_hpt.summary._report import (
     TestedValue,
     Trend,
 )
-from tcs_hpt.summary._summarize import scale_text, summarize, trend
+from tcs_hpt.summary._summarize import converged, scale_text, summarize, trend
 from tcs_hpt.summary._text import render
 from tcs_hpt.summary._tokens import estimate_tokens
 
@@ -36,6 +36,7 @@ __all__ = [
     "StateReport",
     "TestedValue",
     "Trend",
+    "converged",
     "estimate_tokens",
     "render",
     "scale_text",

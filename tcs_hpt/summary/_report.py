@@ -82,6 +82,8 @@ class ParameterAnalysis:
     """Best first."""
     unexplored: tuple[str, ...]
     """Regions of its own scale, or choices, without any trial; widest first."""
+    choices: bool = False
+    """Whether it has choices rather than a range."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tcs_hpt.records import Trial, by_number, incumbent, ordered, outcome, score
 from tcs_hpt.space import Change, SearchSpace, format_value
-from tcs_hpt.spec import CategoricalParameter, Objective, Scalar, TaskSpec
+from tcs_hpt.spec import CategoricalParameter, Objective, Scalar, TaskSpec, same_scalar
 from tcs_hpt.summary._report import (
     Comparison,
     Experiment,
@@ -94,10 +94,9 @@ def trend(done: Sequence[Trial], objective: Objective) -> Trend:
         return "first"
     latest, previous, before = done[-1], done[-2], done[:-1]
     best_before = incumbent(before, objective)
-    if latest.value is not None and best_before is not None:
-        gain = objective.gain(latest.value, score(best_before))
-        if outcome(gain, latest.value, score(best_before)) == "improves":
-            return "improving"
+    beaten = best_before is not None and latest.value is not None
+    if beaten and objective.better(score(latest), score(best_before)):  # type: ignore[arg-type]
+        return "improving"
     best = incumbent(done, objective)
     if best is not None and sum(t.number > best.number for t in done) >= STAGNATION:
         return "stagnating"
@@ -107,6 +106,30 @@ def trend(done: Sequence[Trial], objective: Objective) -> Trend:
         return "recovering"
     step = outcome(objective.gain(latest.value, previous.value), latest.value, previous.value)
     return {"improves": "recovering", "worsens": "worsening"}.get(step, "stagnating")  # type: ignore[return-value]
+
+
+CONVERGED_AFTER = 5
+"""Finished trials in a row without a new best before a study can count as converged."""
+CONVERGED_WITHIN = 0.005
+"""The three best scores lie within this share of the best one."""
+
+
+def converged(done: Sequence[Trial], objective: Objective) -> bool:
+    """Whether more trials are unlikely to help: no new best for five finished trials, and a flat top.
+
+    Args:
+        done: Trials that ended, by number.
+        objective: Metric and direction.
+    """
+    ranked = sorted(
+        (t for t in done if t.value is not None), key=lambda t: (-objective.gain(score(t), 0.0), t.number)
+    )
+    if len(ranked) < CONVERGED_AFTER + 1:
+        return False
+    best = ranked[0]
+    since = sum(t.number > best.number for t in ranked)
+    flat = abs(score(best) - score(ranked[2])) <= CONVERGED_WITHIN * max(abs(score(best)), 1e-12)
+    return since >= CONVERGED_AFTER and flat
 
 
 def _experiment(trial: Trial, objective: Objective, reference: float | None) -> Experiment:
@@ -164,17 +187,20 @@ def _comparisons(
 def _parameter(
     space: SearchSpace, name: str, done: Sequence[Trial], base: Trial | None, objective: Objective
 ) -> ParameterAnalysis:
-    best: dict[Scalar, float | None] = {}
-    counts: dict[Scalar, int] = {}
+    best: dict[str, float | None] = {}  # by how a value is written: True is not 1
+    counts: dict[str, int] = {}
+    values: dict[str, Scalar] = {}
     for trial in done:
         if name not in trial.config:
             continue
         value = space.tidy(name, trial.config[name])
-        counts[value] = counts.get(value, 0) + 1
-        known = best.setdefault(value, trial.value)
+        written = format_value(value)
+        values.setdefault(written, value)
+        counts[written] = counts.get(written, 0) + 1
+        known = best.setdefault(written, trial.value)
         if trial.value is not None and (known is None or objective.better(trial.value, known)):
-            best[value] = trial.value
-    tested = [TestedValue(v, s, counts[v]) for v, s in best.items()]
+            best[written] = trial.value
+    tested = [TestedValue(values[w], s, counts[w]) for w, s in best.items()]
     tested.sort(
         key=lambda t: (
             t.score is None,
@@ -188,6 +214,7 @@ def _parameter(
         current=base.config.get(name) if base else None,
         tested=tuple(tested),
         unexplored=_unexplored(space, name, [t.value for t in tested]),
+        choices=isinstance(space.params[name], CategoricalParameter),
     )
 
 
@@ -203,7 +230,7 @@ def scale_text(space: SearchSpace, name: str) -> str:
 def _unexplored(space: SearchSpace, name: str, tested: Sequence[Scalar]) -> tuple[str, ...]:
     parameter = space.params[name]
     if isinstance(parameter, CategoricalParameter):
-        return tuple(format_value(c) for c in parameter.choices if c not in tested)
+        return tuple(format_value(c) for c in parameter.choices if not any(same_scalar(c, t) for t in tested))
     places = sorted({space.to_unit(name, v) for v in tested})
     edges = [0.0, *places, 1.0]
     gaps = [(b - a, a, b) for a, b in itertools.pairwise(edges) if b - a >= REGION - 1e-9]

@@ -10,6 +10,8 @@ from tcs_hpt.space import format_value
 from tcs_hpt.summary._report import Experiment, Situation, StateReport
 from tcs_hpt.summary._tokens import estimate_tokens
 
+SHOWN_CHOICES = 8
+"""Most untested choices listed for a parameter."""
 SHOWN_CHANGES = 6
 """Most differing parameters listed in a comparison."""
 
@@ -94,7 +96,8 @@ def _experiment_lines(title: str, shown: Experiment | None, metric: str) -> list
         points = ", ".join(f"{_number(v)} at epoch {e}" for e, v in shown.curve)
         lines.append(f"Epochs: {points}.")
     if shown.diagnosis.gap is not None:
-        lines.append(f"Training is ahead of validation by {_number(shown.diagnosis.gap)}.")
+        side = "ahead of" if shown.diagnosis.gap >= 0 else "behind"
+        lines.append(f"Training is {side} validation by {_number(abs(shown.diagnosis.gap))}.")
     return lines
 
 
@@ -133,17 +136,18 @@ def _failure_lines(report: StateReport, detail: _Detail) -> list[str]:
 
 
 def _parameter_lines(report: StateReport, detail: _Detail) -> list[str]:
-    chosen = report.parameters
+    active = tuple(p for p in report.parameters if p.current is not None)
+    chosen = active = active or report.parameters
     if detail.parameters is not None:
         by_interest = sorted(
             report.parameters, key=lambda p: len(p.tested) < 2
         )  # stable: the manifest's order
         names = {p.name for p in by_interest[: detail.parameters]}
-        chosen = tuple(p for p in report.parameters if p.name in names)
+        chosen = tuple(p for p in active if p.name in names)
     lines = ["PARAMETERS"]
     for p in chosen:
-        line = f"{p.name} ({p.scale}): "
-        line += f"now {format_value(p.current)}" if p.current is not None else "not active"
+        line = f"{p.name} ({p.scale})"
+        line += f": now {format_value(p.current)}" if p.current is not None else ""
         if detail.tested and len(p.tested) > 1:
             tested = ", ".join(
                 f"{format_value(t.value)} {'failed' if t.score is None else 'gave ' + _number(t.score)}"
@@ -151,9 +155,12 @@ def _parameter_lines(report: StateReport, detail: _Detail) -> list[str]:
             )
             line += f"; {tested}"
         if detail.regions and p.unexplored:
-            line += f"; untested {', '.join(p.unexplored[: detail.regions])}"
+            shown = p.unexplored if p.choices else p.unexplored[: detail.regions]
+            line += f"; untested {', '.join(shown[:SHOWN_CHOICES])}"
+            left = len(shown) - SHOWN_CHOICES
+            line += f" and {left} more" if left > 0 else ""
         lines.append(line)
-    left = len(report.parameters) - len(chosen)
+    left = len(active) - len(chosen)
     if left:
         lines.append(f"{left} more parameters not shown")
     return lines if len(lines) > 1 else []

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcs_hpt.errors import StoreError, UserError
-from tcs_hpt.events import EpochReported, Event, StudyEnded, StudyStarted, Thinking, TrialEnded
+from tcs_hpt.events import EpochReported, Event, Proposed, StudyEnded, StudyStarted, Thinking, TrialEnded
 from tcs_hpt.records import (
     Analysis,
     Decision,
@@ -33,7 +33,7 @@ from tcs_hpt.records import (
     Trial,
     Usage,
 )
-from tcs_hpt.spec import Direction, StudySpec, TaskSpec
+from tcs_hpt.spec import Config, Direction, StopRules, StudySpec, TaskSpec
 from tcs_hpt.store import Store
 
 MANIFEST: dict[str, Any] = {
@@ -258,10 +258,19 @@ class StoreContract:
             lambda: store.append_epoch("x", 1, EpochRecord(epoch=1, metrics={})),
             lambda: store.append_event("x", StudyEnded(reason="trials"), "now"),
             lambda: store.events("x"),
-            lambda: store.update_trials_budget("x", 3),
+            lambda: store.update_budgets("x", study_spec()),
         ):
             with pytest.raises(UserError, match="no study 'x'"):
                 attempt()
+
+    @pytest.mark.parametrize("name", ["", "a\x00b", "a\ud800b", "x" * 999, "'; DROP TABLE tcs_study; --"])
+    def test_a_name_that_no_study_can_have_is_unknown(self, store: Store, name: str) -> None:
+        """And no error of the database, whatever a shell hands over."""
+        store.create_study(study_spec())
+        assert not store.has_study(name)
+        with pytest.raises(UserError, match="there is no study"):
+            store.get_study(name)
+        assert store.has_study("first")
 
     def test_studies_are_listed_newest_first_with_their_best(self, store: Store) -> None:
         """Failed and running trials have no part in the best score."""
@@ -285,14 +294,15 @@ class StoreContract:
         ]
         assert {(r.task, r.method, r.created_at[-6:]) for r in rows} == {("toy", "tcs-paper", "+00:00")}
 
-    def test_only_the_budget_changes(self, store: Store) -> None:
-        """And only to a number that makes sense."""
+    def test_only_budgets_change(self, store: Store) -> None:
+        """Whatever else differs in the declaration that is handed over."""
         spec = study_spec()
         store.create_study(spec)
-        store.update_trials_budget("first", 25)
-        assert store.get_study("first") == spec.model_copy(update={"trials": 25})
-        with pytest.raises(UserError, match="at least 1"):
-            store.update_trials_budget("first", 0)
+        other = spec.model_copy(
+            update={"trials": 7, "stop": StopRules(seconds=60.0), "keep": "all", "method": "random"}
+        )
+        store.update_budgets("first", other)
+        assert as_text(store.get_study("first")) == as_text(other.model_copy(update={"method": spec.method}))
 
     def test_trials_come_back_as_they_were(self, store: Store, url: str) -> None:
         """In every state, by number, down to the types of the values, also after reopening."""
@@ -305,7 +315,12 @@ class StoreContract:
         with Store.open(url) as again:
             assert as_text(again.load_trials("first")) == as_text(saved)
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=15,
+        deadline=None,
+        # Every example makes a study of its own, so one store and one class per database are what is wanted.
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
     @given(records=st.lists(trials(), max_size=3))
     def test_any_trials_come_back(self, store: Store, records: list[Trial]) -> None:
         """The last record of each number counts."""
@@ -315,6 +330,29 @@ class StoreContract:
             store.save_trial(name, trial)
         newest = {t.number: t for t in records}
         assert as_text(store.load_trials(name)) == as_text([newest[n] for n in sorted(newest)])
+
+    def test_numbers_of_any_size_come_back(self, store: Store) -> None:
+        """Also where the database, or Optuna's tables in it, have no room for them."""
+        huge = 2**53 + 1
+        parameter = {"type": "int", "low": 1, "high": 2**60}
+        task = TaskSpec.model_validate(
+            {**MANIFEST, "params": {"lr": MANIFEST["params"]["lr"], "steps": parameter}}
+        )
+        store.create_study(StudySpec(name="first", task=task, seed=2**40))
+        config: Config = {"lr": 5e-2, "steps": huge}
+        epochs = (
+            EpochRecord(epoch=huge, metrics={"val_accuracy": 5e-324}),
+            EpochRecord(epoch=2**70, metrics={"val_accuracy": 1.7976931348623157e308}),
+        )
+        running = simple_trial(1, config=config, seed=2**63)
+        store.save_trial("first", running)
+        for epoch in epochs:
+            store.append_epoch("first", 1, epoch)
+        assert store.load_trials("first")[0].epochs == epochs
+        for value in (5e-324, -1.7976931348623157e308, -0.0):
+            ended = simple_trial(1, value, config=config, epochs=epochs)
+            store.save_trial("first", ended)
+            assert as_text(store.load_trials("first")) == as_text([ended])
 
     def test_saving_again_replaces_the_whole_record(self, store: Store) -> None:
         """No epoch and no call of the earlier record is left; other trials and studies are untouched."""
@@ -358,7 +396,7 @@ class StoreContract:
             StudyStarted(study=spec, store=url),
             Thinking(number=1, role="bootstrap"),
             EpochReported(number=1, epoch=EpochRecord(epoch=1, metrics={"loss": None}, non_finite=("loss",))),
-            TrialEnded(trial=rich_trial(1)),
+            TrialEnded(trial=failed_trial(1).model_copy(update={"epochs": ()})),
         ]
         store.create_study(spec)
         store.create_study(study_spec("second"))
@@ -373,6 +411,23 @@ class StoreContract:
         assert [(e.seq, e.at[-8:-6]) for e in kept[:4]] == [(1, "01"), (2, "02"), (3, "03"), (4, "04")]
         assert [e.seq for e in store.events("first", after=3)] == [4, 5]
         assert store.events("first", after=5) == []
+        assert [e.seq for e in store.events("first", after=1, limit=2)] == [2, 3]
+        assert [e.seq for e in store.events("first", kinds=("study_ended", "thinking"))] == [2, 5]
+
+    def test_events_leave_out_what_the_record_holds(self, store: Store) -> None:
+        """A stream of events stays light; nothing is lost."""
+        trial = rich_trial(1)
+        store.create_study(study_spec())
+        store.save_trial("first", trial)
+        store.append_event("first", Proposed(number=1, proposal=trial.proposal), "now")
+        store.append_event("first", TrialEnded(trial=trial), "now")
+        proposed, ended = (stored.event for stored in store.events("first"))
+        light = trial.proposal.model_copy(update={"calls": ()})
+        assert as_text(proposed) == as_text(Proposed(number=1, proposal=light))
+        lighter = light.model_copy(update={"report": ""})
+        rest = trial.model_copy(update={"proposal": lighter, "epochs": ()})
+        assert as_text(ended) == as_text(TrialEnded(trial=rest))
+        assert as_text(store.load_trials("first")) == as_text([trial])
 
     def test_closing_twice_is_fine(self, url: str) -> None:
         """And what was written is there afterwards."""

@@ -122,6 +122,7 @@ def test_an_unusable_choice_says_what_is_wrong(text: str, problem: str) -> None:
     [
         ('{"hyperparameters": "lr=0.01", "reasoning": "r"}', {"lr": 0.01}),
         ('{"hyperparameters": {"lr": "1e-2"}}', {"lr": 0.01}),
+        ('{"hyperparameters": "lr: 0.001 -> 0.01"}', {"lr": 0.01}),
         ('{"hyperparameters": "lr = 0.01, epochs=12"}', {"lr": 0.01, "epochs": 12}),
         ('{"lr": 0.01}', {"lr": 0.01}),
         ("lr=0.01", {"lr": 0.01}),

@@ -11,7 +11,7 @@ from tcs_hpt.llm import ChatRequest
 from tcs_hpt.llm.scripted import ScriptedModel, first_choice
 from tcs_hpt.proposers import AgentsProposer, ProposalContext
 from tcs_hpt.records import Trial
-from tests.build import history, study, task
+from tests.build import history, study, task, trial
 
 SPEC = task()
 
@@ -43,7 +43,8 @@ def test_both_agents_agree_on_a_listed_change() -> None:
     proposal = AgentsProposer(model, model).propose(context())
     assert proposal is not None
     assert proposal.source == "agents"
-    assert proposal.change == proposal.options[2]
+    assert proposal.change == options(model.requests[0], "specific_recommendation")[2]
+    assert proposal.change in proposal.options
     assert proposal.base_trial == 4
     assert proposal.deviation == ""
     assert [c.role for c in proposal.calls] == ["analysis", "optimizer"]
@@ -55,8 +56,9 @@ def test_the_optimizer_may_deviate_and_the_record_says_so() -> None:
     model = ScriptedModel([recommend(0), recommend(3)])
     proposal = AgentsProposer(model, model).propose(context())
     assert proposal is not None
-    assert proposal.change == proposal.options[3]
-    assert proposal.deviation == f"the analysis recommended {proposal.options[0]}"
+    shown = options(model.requests[1], "hyperparameters")
+    assert proposal.change == shown[3]
+    assert proposal.deviation == f"the analysis recommended {shown[0]}"
 
 
 def test_one_repair_round_shows_the_error() -> None:
@@ -171,6 +173,17 @@ def test_proposing_twice_gives_the_same_and_seeds_differ_between_calls() -> None
     assert first.model_copy(update={"seconds": 0.0}) == again.model_copy(update={"seconds": 0.0})
     seeds = [r.seed for r in model.requests[:2]]
     assert len(set(seeds)) == 2
+
+
+def test_model_seeds_depend_on_the_place_in_the_budget_not_on_the_number() -> None:
+    past = history(SPEC)
+    gap = trial(7, past[0].config, None, state="interrupted")
+    seeds = []
+    for trials in (past, [*past, gap]):
+        model = ScriptedModel(then=recommend(0))
+        AgentsProposer(model, model).propose(ProposalContext(study(SPEC), trials, len(trials) + 1))
+        seeds.append([r.seed for r in model.requests])
+    assert seeds[0] == seeds[1]
 
 
 def test_two_models_share_the_work() -> None:

@@ -1,0 +1,14 @@
+"""One study from its first trial to its last: the only room that knows the order.
+
+    recover -> propose -> guard -> train -> record -> (again)
+
+Everything that happens is written to the store before the next step begins, so that a study can be killed at any moment
+and goes on from its records. Several engines may work on one study: leases settle who runs which trial, and one engine
+proposes at a time.
+"""
+
+from tcs_hpt.loop._artifacts import disk_use
+from tcs_hpt.loop._stopping import stop_reason
+from tcs_hpt.loop._study import Study, new_name, prepare, utc_now
+
+__all__ = ["Study", "disk_use", "new_name", "prepare", "stop_reason", "utc_now"]

@@ -1,0 +1,357 @@
+"""The loop itself."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Literal, TypeAlias
+
+from tcs_hpt.catalog import LoadedTask
+from tcs_hpt.errors import StoreError, UserError
+from tcs_hpt.events import (
+    EpochReported,
+    Event,
+    Proposed,
+    StopReason,
+    StudyEnded,
+    StudyStarted,
+    TrialEnded,
+    TrialStarted,
+    Watcher,
+)
+from tcs_hpt.execution import Executor, Job, recover
+from tcs_hpt.guard import FREE_RULES, check
+from tcs_hpt.loop import _artifacts, _recovery
+from tcs_hpt.loop._devices import DevicePool, visible_devices
+from tcs_hpt.loop._ownership import LEASE_SECONDS, Ownership
+from tcs_hpt.loop._stopping import stop_reason
+from tcs_hpt.proposers import ProposalContext, Proposer
+from tcs_hpt.records import EpochRecord, Proposal, Trial, incumbent, ordered
+from tcs_hpt.space import SearchSpace
+from tcs_hpt.spec import BUDGETS, StudySpec
+from tcs_hpt.store import Store
+
+Next: TypeAlias = Literal["started", "full", "exhausted"]
+
+
+def utc_now() -> str:
+    """The time as records write it: ISO 8601, UTC, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass
+class Study:
+    """A study that can be run, stopped and run again.
+
+    Args:
+        spec: What is studied, and how.
+        task_folder: Where the task's manifest and script are.
+        folder: The study's own folder; every trial gets one inside it.
+        store: The authority on what happened.
+        proposer: Who chooses configurations; asked by one thread at a time.
+        executor: Who runs them; asked by `jobs` threads at a time.
+        jobs: Trials that run at the same time.
+        devices: CUDA devices to hand out, one per trial; None to look which there are.
+        data_dir: Handed to the script.
+        python: Interpreter for `{python}` in the task's command; empty for the running one.
+        watchers: Told of every event, after it is stored; one event at a time.
+        model: Name of the language model, for the record.
+        model_reason: Why this one.
+        task_reference: The task as a command line names it, for the record.
+        now: The clock of the records.
+    """
+
+    spec: StudySpec
+    task_folder: Path
+    folder: Path
+    store: Store
+    proposer: Proposer
+    executor: Executor
+    jobs: int = 1
+    devices: tuple[str, ...] | None = None
+    data_dir: Path | None = None
+    python: str = ""
+    watchers: Sequence[Watcher] = ()
+    model: str = ""
+    model_reason: str = ""
+    task_reference: str = ""
+    now: Callable[[], str] = utc_now
+    _thinking: bool = field(default=False, init=False)
+    _stopping: bool = field(default=False, init=False)
+    _telling: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _running: dict[Future[None], int] = field(default_factory=dict, init=False)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials so far, from the store."""
+        return self.store.load_trials(self.spec.name)
+
+    def run(self) -> StopReason:
+        """Run trials until a stopping rule holds, the space is exhausted, or somebody interrupts.
+
+        A first Ctrl-C (or SIGTERM) ends the running trials, records them as interrupted and returns; a second one
+        kills them and raises.
+
+        Raises:
+            ModelError: The language model fails at the first question.
+            StoreError: The database cannot be written, or another engine took over a trial of this one.
+            UserError: The task's program does not exist.
+        """
+        began = time.monotonic()
+        earlier = _recovery.earlier_seconds(self.store.events(self.spec.name))
+        with ExitStack() as stack:
+            stack.enter_context(self._interruptible())
+            owner = stack.enter_context(Ownership(self.store, self.spec.name))
+            pool = stack.enter_context(ThreadPoolExecutor(self.jobs, thread_name_prefix="trial"))
+            stack.callback(self._end_running)
+            trials = self._recovered(owner)
+            self._tell(
+                StudyStarted(
+                    study=self.spec,
+                    finished_trials=len(ordered(trials)),
+                    model=self.model,
+                    model_reason=self.model_reason,
+                    store=self.store.label,
+                    folder=str(self.folder),
+                    task_reference=self.task_reference or self.spec.task.name,
+                )
+            )
+            reason = self._trials(owner, pool, lambda: earlier + time.monotonic() - began)
+            self._tell(StudyEnded(reason=reason))
+            return reason
+
+    # -- the order ------------------------------------------------------------------------------------------
+
+    def _trials(self, owner: Ownership, pool: ThreadPoolExecutor, spent: Callable[[], float]) -> StopReason:
+        devices = DevicePool(
+            visible_devices() if self.devices is None and self.jobs > 1 else self.devices or ()
+        )
+        while True:
+            self._collect()
+            owner.check()
+            reason = stop_reason(self.spec, self.trials, spent())
+            if self._stopping and reason is None:
+                reason = "interrupted"
+            if reason is None and len(self._running) < self.jobs:
+                following = self._start(owner, pool, devices)
+                if following == "started":
+                    continue
+                reason = "exhausted" if following == "exhausted" else None
+                if reason is None and not self._running:  # another engine runs what is left of the budget
+                    time.sleep(0.2)
+                    continue
+            if not self._running and reason is not None:
+                return reason
+            if self._running:
+                wait(self._running, timeout=0.2, return_when=FIRST_COMPLETED)
+                if self._stopping:
+                    self.executor.interrupt()  # also the run that was about to start when the signal came
+
+    def _collect(self) -> None:
+        """Forget the runs that ended, and raise what went wrong in them."""
+        for future in [f for f in self._running if f.done()]:
+            del self._running[future]
+            future.result()
+
+    def _start(self, owner: Ownership, pool: ThreadPoolExecutor, devices: DevicePool) -> Next:
+        """Propose and start one trial, while no other engine of this study proposes."""
+        with owner.turn(keep_waiting=lambda: not self._stopping) as mine:
+            if not mine:
+                return "full"
+            trials = self._recovered(owner)
+            number = self.store.reserve_number(
+                self.spec.name,
+                owner.owner,
+                seconds=LEASE_SECONDS,
+                now=owner.now(),
+                budget=self.spec.trials,
+            )
+            if number is None:
+                return "full"
+            retry = _recovery.to_retry(trials)
+            proposal = retry.proposal if retry is not None else self._propose(trials, number)
+            if proposal is None or self._stopping:
+                self.store.release(self.spec.name, number, owner.owner)
+                return "full" if self._stopping else "exhausted"
+            decision = check(proposal.config, SearchSpace(self.spec.task.params), trials, FREE_RULES)
+            if not decision.accepted:  # every proposer passed the guard already; this is the last door
+                raise AssertionError(f"an invalid configuration reached the loop: {decision.reasons}")
+            self._tell(Proposed(number=number, proposal=proposal))
+            trial = Trial(
+                number=number,
+                config=proposal.config,
+                state="running",
+                proposal=proposal,
+                seed=self.spec.seed,
+                folder=str(self.folder / f"trial_{number:04d}"),
+                started_at=self.now(),
+                retry_of=retry.number if retry is not None else None,
+            )
+            if not self.store.start_trial(
+                self.spec.name, trial, owner.owner, seconds=LEASE_SECONDS, now=owner.now()
+            ):
+                raise StoreError(
+                    f"another engine started trial {number} of {self.spec.name!r} meanwhile",
+                    hint="This engine was suspended for too long; run the same command again to go on.",
+                )
+        self._tell(TrialStarted(number=number, config=trial.config))
+        self._running[pool.submit(self._train, trial, owner, devices)] = number
+        return "started"
+
+    def _propose(self, trials: Sequence[Trial], number: int) -> Proposal | None:
+        """Ask the proposer; Ctrl-C while it thinks loses nothing but the thought."""
+        self._thinking = True
+        try:
+            return self.proposer.propose(ProposalContext(self.spec, trials, number, self._tell))
+        except KeyboardInterrupt:
+            if not self._stopping:
+                raise
+            return None
+        finally:
+            self._thinking = False
+
+    def _train(self, trial: Trial, owner: Ownership, devices: DevicePool) -> None:
+        """Run one trial and record how it ended; in a thread of its own."""
+
+        def on_epoch(epoch: EpochRecord) -> None:
+            self.store.append_epoch(self.spec.name, trial.number, epoch, owner.owner)
+            self._tell(EpochReported(number=trial.number, epoch=epoch))
+
+        with devices.one() as device:
+            result = self.executor.run(self._job(trial, device), on_epoch)
+        with self._telling:  # the policy looks at all trials: one at a time
+            trials = self.trials
+            record = _recovery.judged(
+                _recovery.ended(trial, result), trials, SearchSpace(self.spec.task.params)
+            )
+            self._record(record, owner)
+
+    def _record(self, trial: Trial, owner: Ownership) -> None:
+        """Write the record of a trial that ended, apply the policy on artifacts, and tell."""
+        trial = trial.model_copy(update={"artifacts": _artifacts.found(Path(trial.folder))})
+        self.store.save_trial(self.spec.name, trial, owner.owner)
+        self.store.release(self.spec.name, trial.number, owner.owner)
+        over = [t for t in self.trials if t.state != "running"]
+        best = incumbent(over, self.spec.task.objective)
+        for changed in _artifacts.apply(self.spec.keep, over, best):
+            self.store.save_trial(self.spec.name, changed)
+            trial = changed if changed.number == trial.number else trial
+        self._tell(TrialEnded(trial=trial))
+
+    # -- what others left -----------------------------------------------------------------------------------
+
+    def _recovered(self, owner: Ownership) -> list[Trial]:
+        """All trials, after those of dead engines were finished from their results or marked as interrupted."""
+        elsewhere = owner.held_elsewhere()
+        for trial in self.trials:
+            if (
+                trial.state != "running"
+                or trial.number in elsewhere
+                or trial.number in self._running.values()
+            ):
+                continue
+            if not owner.take(trial.number):
+                continue  # another engine recovers it
+            result = recover(self._job(trial, ""))
+            self._record(
+                _recovery.ended(trial, result) if result is not None else _recovery.interrupted(trial), owner
+            )
+        return self.trials
+
+    def _job(self, trial: Trial, device: str) -> Job:
+        return Job(
+            number=trial.number,
+            task=self.spec.task,
+            task_folder=self.task_folder,
+            folder=Path(trial.folder),
+            config=trial.config,
+            seed=trial.seed,
+            profile=self.spec.profile or "",
+            data_dir=self.data_dir,
+            python=self.python,
+            devices=device,
+        )
+
+    # -- ends -----------------------------------------------------------------------------------------------
+
+    def _end_running(self) -> None:
+        """End what still runs when `run` is left by an error, and wait for its records."""
+        if any(not f.done() for f in self._running):
+            self.executor.interrupt()
+            wait(self._running)
+
+    def _tell(self, event: Event) -> None:
+        with self._telling:
+            self.store.append_event(self.spec.name, event, self.now())
+            for watcher in self.watchers:
+                watcher(event)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM, while a study runs in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def on_signal(signum: int, frame: FrameType | None) -> None:
+            again, self._stopping = self._stopping, True
+            if again:
+                self.executor.kill()
+                raise KeyboardInterrupt
+            self.executor.interrupt()
+            if self._thinking:
+                raise KeyboardInterrupt
+
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(s, on_signal) for s in signals]
+        try:
+            yield
+        finally:
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
+
+
+def prepare(spec: StudySpec, store: Store) -> StudySpec:
+    """Create the study, or find the one of the same name and check that only its budgets differ.
+
+    Returns:
+        The specification to go on with.
+
+    Raises:
+        UserError: A study of this name exists and differs in more than `BUDGETS`.
+    """
+    if not store.has_study(spec.name):
+        store.create_study(spec)
+        return spec
+    known = store.get_study(spec.name)
+    before, now = known.model_dump(), spec.model_dump()
+    changed = [key for key in before if key not in BUDGETS and before[key] != now[key]]
+    if changed:
+        details = "; ".join(_difference(key, before[key], now[key]) for key in changed)
+        raise UserError(
+            f"study {spec.name!r} exists and was made differently: {details}",
+            hint="Use the same settings to continue it (only budgets may change), or another --name.",
+        )
+    if any(before[key] != now[key] for key in BUDGETS):
+        store.update_budgets(spec.name, spec)
+    return spec
+
+
+def _difference(key: str, before: object, now: object) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        inner = [k for k in {**before, **now} if before.get(k) != now.get(k)]
+        return "; ".join(_difference(f"{key}.{k}", before.get(k), now.get(k)) for k in inner)
+    return f"{key} was {before!r}, now {now!r}"
+
+
+def new_name(task: LoadedTask, now: datetime) -> str:
+    """The name a study gets when the user gives none: task and time."""
+    return f"{task.spec.name}-{now:%Y%m%d-%H%M%S}"
