@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -101,6 +101,14 @@ class Ownership:
             if lease.number == number and lease.owner != self.owner and engine_is_dead(lease):
                 self._store.release(self._study, number, lease.owner)
         return self._store.acquire(self._study, number, self.owner, seconds=LEASE_SECONDS, now=self.now())
+
+    def sweep(self, running: Collection[int]) -> None:
+        """Drop what dead engines hold of trials that have ended or never began."""
+        now = self.now()
+        for lease in self._store.leases(self._study):
+            dead = lease.expired(now) or engine_is_dead(lease)
+            if lease.owner != self.owner and dead and lease.number not in running:
+                self._store.release(self._study, lease.number, lease.owner)
 
     def held_elsewhere(self) -> set[int]:
         """Numbers that other living engines hold."""

@@ -251,7 +251,9 @@ class Study:
     def _recovered(self, owner: Ownership) -> list[Trial]:
         """All trials, after those of dead engines were finished from their results or marked as interrupted."""
         elsewhere = owner.held_elsewhere()
-        for trial in self.trials:
+        trials = self.trials
+        owner.sweep({t.number for t in trials if t.state == "running"})
+        for trial in trials:
             if (
                 trial.state != "running"
                 or trial.number in elsewhere

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -97,3 +99,16 @@ def test_an_unknown_format_is_refused(store: str) -> None:
     done = CliRunner().invoke(APP, ["first", "--format", "xml"])
     assert done.exit_code == 2
     assert "parquet" in done.output
+
+
+def test_the_command_as_a_user_types_it(store: str, tmp_path: Path) -> None:
+    def hpt(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from tcs_hpt.cli import main; main()", "export", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+
+    done = hpt("first", "--format", "flags")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("--lr 0.003 --dropout 0.30000000000000004 ")
+    wrong = hpt("first", "--format", "parquet")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "hint: Say where to write it with --output FILE." in wrong.stderr

@@ -104,7 +104,8 @@ def test_hostile_text_is_harmless_everywhere() -> None:
 def test_a_hostile_task_is_harmless() -> None:
     hostile = "</title></svg><img src=x onerror=alert(1)>"
     task = make_study().task.model_copy(update={"title": hostile, "description": hostile})
-    page = Page(render(make_study(task=task, description=hostile, name=hostile), [make_trial(1)]))
+    study = make_study(task=task, description=hostile).model_copy(update={"name": hostile})
+    page = Page(render(study, [make_trial(1)]))
     assert "img" not in page.tags
 
 
