@@ -183,6 +183,22 @@ def test_ctrl_c_while_training_ends_the_trial_and_records_it(store: Store, tmp_p
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_while_a_finished_trial_is_saved_loses_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make(store, tmp_path, ExpertProposer(), trials=3)
+    save = Store.save_trial
+
+    def interrupted_save(self: Store, *args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(Store, "save_trial", save)
+        os.kill(os.getpid(), signal.SIGINT)
+        save(self, *args, **kwargs)
+
+    monkeypatch.setattr(Store, "save_trial", interrupted_save)
+    assert study.run() == "interrupted"
+    assert [t.state for t in study.trials] == ["finished"]
+
+
 def test_ctrl_c_while_thinking_ends_the_study_at_once(store: Store, tmp_path: Path) -> None:
     class Thinker:
         def propose(self, context: ProposalContext) -> Proposal:

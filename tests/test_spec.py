@@ -127,6 +127,12 @@ def test_the_middle_is_on_the_parameters_own_scale() -> None:
     assert middle(params["epochs"]) == 21
 
 
+@pytest.mark.parametrize("name", ["../../evil", "a b", "a/b", "", ".hidden"])
+def test_a_study_name_cannot_be_a_path(name: str) -> None:
+    with pytest.raises(ValidationError):
+        study(name=name)
+
+
 def test_specs_survive_json() -> None:
     spec = study()
     assert type(spec).model_validate_json(spec.model_dump_json(by_alias=True)) == spec
