@@ -451,6 +451,8 @@ class StudySpec(Frozen):
     """Upper bound of the state report's length, in estimated tokens."""
     analysis_model: str = ""
     optimizer_model: str = ""
+    comparison: str = ""
+    """Name of the comparison that this study belongs to; empty for a study of its own."""
 
 
 BUDGETS = frozenset({"trials", "stop", "keep"})

@@ -30,6 +30,8 @@ ROOMS = [
     "client",
     "execution",
     "loop",
+    "compare",
+    "experiments",
     "report",
     "testing",
     "cli",

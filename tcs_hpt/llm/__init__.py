@@ -5,6 +5,6 @@ The package itself imports no backend, so naming the types costs nothing.
 
 from __future__ import annotations
 
-from tcs_hpt.llm._base import ChatModel, ChatReply, ChatRequest
+from tcs_hpt.llm._base import ChatModel, ChatReply, ChatRequest, Token
 
-__all__ = ["ChatModel", "ChatReply", "ChatRequest"]
+__all__ = ["ChatModel", "ChatReply", "ChatRequest", "Token"]

@@ -22,6 +22,8 @@ class ChatRequest:
     """JSON Schema that the reply must satisfy, as far as the backend can enforce it."""
     temperature: float = 0.7
     seed: int = 0
+    logprobs: bool = False
+    """Whether the reply should say how likely each of its tokens was; a backend that cannot know leaves it out."""
     lane: str = ""
     """Requests of one lane share a prompt prefix; a backend may keep one cache per lane."""
 
@@ -30,6 +32,17 @@ class ChatRequest:
         content = asdict(self) | {"messages": [m.model_dump() for m in self.messages]}
         del content["lane"]
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token that a model wrote."""
+
+    text: str
+    logprob: float
+    """Natural logarithm of its probability, before temperature and grammar where the backend tells them apart."""
+    logit: float | None = None
+    """Raw score of the token before the softmax; None where the backend does not expose it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,8 @@ class ChatReply:
     completion_tokens: int = 0
     seconds: float = 0.0
     finish_reason: Literal["stop", "length"] = "stop"
+    tokens: tuple[Token, ...] = ()
+    """The answer token by token, when `logprobs` was asked for and the backend knows."""
 
 
 class ChatModel(Protocol):
@@ -59,6 +74,13 @@ class ChatModel(Protocol):
 
     def complete(self, request: ChatRequest) -> ChatReply:
         """Answer one request."""
+        ...
+
+    def rest(self) -> None:
+        """Give back what a training run on the same device may need; the next request takes it again.
+
+        Called after every decision. A backend that shares no device with the trials does nothing.
+        """
         ...
 
     def close(self) -> None:

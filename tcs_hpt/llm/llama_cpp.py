@@ -140,6 +140,9 @@ class LlamaCppModel:
         tokens = self._post("/tokenize", {"content": text, "add_special": False})["tokens"]
         return len(tokens)
 
+    def rest(self) -> None:
+        """Nothing to give back: it computes on the CPU, from a file that the system may page out."""
+
     def close(self) -> None:
         """Interrupt what is running and release the memory; calling it twice is fine."""
         self._cancelled.set()

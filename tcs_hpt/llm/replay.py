@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tcs_hpt.errors import ReplayMiss, UserError
-from tcs_hpt.llm._base import ChatModel, ChatReply, ChatRequest
+from tcs_hpt.llm._base import ChatModel, ChatReply, ChatRequest, Token
 
 
 class RecordingModel:
@@ -36,6 +36,10 @@ class RecordingModel:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
         return reply
+
+    def rest(self) -> None:
+        """Rests the model that is recorded."""
+        self._inner.rest()
 
     def close(self) -> None:
         """Close the recorded model."""
@@ -82,6 +86,9 @@ class ReplayModel:
         self._asked[digest] += 1
         return replies[min(turn, len(replies) - 1)]
 
+    def rest(self) -> None:
+        """It holds nothing."""
+
     def close(self) -> None:
         """Nothing to release."""
 
@@ -97,7 +104,9 @@ def _read(path: Path) -> dict[str, list[ChatReply]]:
     for number, line in enumerate(lines, 1):
         try:
             entry: dict[str, Any] = json.loads(line)
-            replies[entry["digest"]].append(ChatReply(**entry["reply"]))
+            reply = entry["reply"]
+            tokens = tuple(Token(**token) for token in reply.get("tokens", ()))
+            replies[entry["digest"]].append(ChatReply(**(reply | {"tokens": tokens})))
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"line {number} of the recording {path} is damaged: {error!r}",

@@ -80,6 +80,9 @@ class ScriptedModel:
             completion_tokens=_estimated_tokens(text),
         )
 
+    def rest(self) -> None:
+        """It holds nothing."""
+
     def close(self) -> None:
         """Nothing to release."""
 

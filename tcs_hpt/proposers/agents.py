@@ -50,6 +50,8 @@ class AgentsProposer:
                 )
         else:
             proposal = self._next(context)
+        for model in {id(m): m for m in (self._analysis_model, self._optimizer_model)}.values():
+            model.rest()
         if proposal is None:
             return None
         return proposal.model_copy(update={"seconds": time.perf_counter() - began})

@@ -76,6 +76,20 @@ class ModelContract:
         model.complete(request("What now?", lane="analysis"))
         assert model.complete(request()).text == first
 
+    def test_a_rested_model_answers_as_before(self, model: ChatModel) -> None:
+        """Giving memory back between decisions changes no answer."""
+        first = model.complete(request()).text
+        model.rest()
+        model.rest()
+        assert model.complete(request()).text == first
+
+    def test_tokens_that_are_told_make_up_the_answer(self, model: ChatModel) -> None:
+        """A backend that knows no probabilities tells none."""
+        reply = model.complete(request(schema=None, max_tokens=12, logprobs=True))
+        assert all(token.logprob <= 1e-6 for token in reply.tokens)
+        if reply.tokens:
+            assert "".join(token.text for token in reply.tokens).strip() == reply.text.strip()
+
     def test_closing_twice_is_fine(self, model_to_close: ChatModel) -> None:
         """Closing may come from several places."""
         model_to_close.close()

@@ -29,6 +29,9 @@ class HostileModel:
         self.random = random.Random(seed)
         self.kinds: Counter[str] = Counter()
 
+    def rest(self) -> None:
+        pass
+
     def close(self) -> None:
         """Nothing to release."""
 
