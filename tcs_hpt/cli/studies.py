@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tcs_hpt.cli._shared import StoreOption, explicit_url, reference_of, study_folder, write_report
+from tcs_hpt.loop import disk_use
 from tcs_hpt.report.closing import print_summary
 from tcs_hpt.store import Store
 
@@ -46,6 +47,7 @@ def show(study: StudyArgument, store: StoreOption = "") -> None:
             task_ref=reference_of(database, study),
             report_path=report if report.exists() else None,
             store_url=explicit_url(database),
+            disk_bytes=disk_use(study_folder(database, study)),
         )
 
 

@@ -299,10 +299,14 @@ def _close(
         print(f"{metric} {best.value:.6g} (trial {best.number})" if best else "no trial has a score", report)
         return
     print_summary(
-        console, study.spec, trials, task_ref=study.task_reference, report_path=report, store_url=url
+        console,
+        study.spec,
+        trials,
+        task_ref=study.task_reference,
+        report_path=report,
+        store_url=url,
+        disk_bytes=disk_use(study.folder),
     )
-    size = disk_use(study.folder) / 1e6
-    console.print(f"  disk: {size:.1f} MB in {study.folder}", soft_wrap=True, highlight=False, markup=False)
     if stopped == "interrupted":
         console.print()
         console.print("Interrupted. Continue with the same command and", end=" ")

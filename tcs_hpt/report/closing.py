@@ -26,6 +26,7 @@ def print_summary(
     task_ref: str,
     report_path: Path | None = None,
     store_url: str = "",
+    disk_bytes: int | None = None,
 ) -> None:
     """Print the end of a study. Text of models and scripts is never read as markup; works at 80 columns.
 
@@ -36,6 +37,7 @@ def print_summary(
         task_ref: The task as the user would name it.
         report_path: The HTML report, if one was written.
         store_url: Database of the study; empty for the default one.
+        disk_bytes: What the study's folder occupies.
     """
     summary = summarize_study(study, trials)
     objective = study.task.objective
@@ -59,6 +61,7 @@ def print_summary(
     if summary.best is not None:
         _title(console, "Train the best again")
         _command(console, reproduce_command(study, summary.best, task_ref=task_ref, store_url=store_url))
+        _print_files(console, summary.best)
     _title(console, "Look again")
     store = ["--store", store_url] if store_url else []
     _command(console, shlex.join(["tcs-hpt", "show", study.name, *store]))
@@ -66,6 +69,9 @@ def print_summary(
         _command(console, f"report: {report_path}")
     else:
         _command(console, shlex.join(["tcs-hpt", "report", study.name, *store]))
+    if disk_bytes is not None:
+        folder = f" in {Path(trials[0].folder).parent}" if trials and trials[0].folder else ""
+        _command(console, f"disk: {words.size(disk_bytes)}{folder}")
 
 
 def _print_config(console: Console, study: StudySpec, summary: StudySummary, best: Trial) -> None:
@@ -138,6 +144,15 @@ def _print_ledger(console: Console, summary: StudySummary) -> None:
     for text in lines:
         if text:
             _say(console, f"  {text}")
+
+
+def _print_files(console: Console, best: Trial) -> None:
+    kept = words.artifacts_sentence(best)
+    if kept:
+        _title(console, f"Files of trial {best.number}")
+        _say(console, f"  {kept}")
+        if best.folder:
+            _command(console, str(Path(best.folder) / "artifacts"))
 
 
 def _print_failures(console: Console, summary: StudySummary, trials: Sequence[Trial]) -> None:

@@ -46,6 +46,29 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def size(amount: int) -> str:
+    """Bytes in decimal units: `812 B`, `12.3 kB`, `4.5 MB`, `1.2 GB`."""
+    value = float(amount)
+    for unit in ("B", "kB", "MB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def artifacts_sentence(trial: Trial) -> str:
+    """The files that a trial kept or lost: `2 files kept (1.2 MB): model.pt, tree.json`; empty when it had none."""
+    kept = [a for a in trial.artifacts if a.kept]
+    gone = [a for a in trial.artifacts if not a.kept]
+    parts = []
+    if kept:
+        names = ", ".join(one_line(a.path, 60) for a in kept[:5]) + (", ..." if len(kept) > 5 else "")
+        parts.append(f"{count(len(kept), 'file')} kept ({size(sum(a.bytes for a in kept))}): {names}")
+    if gone:
+        parts.append(f"{count(len(gone), 'file')} deleted by --keep ({size(sum(a.bytes for a in gone))})")
+    return "; ".join(parts)
+
+
 def count(amount: int, noun: str, plural: str = "") -> str:
     """An amount with its noun: `1 trial`, `2 trials`."""
     return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"

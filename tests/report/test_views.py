@@ -10,11 +10,13 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tcs_hpt.events import Analysed, EpochReported, Event, Proposed, StudyEnded, StudyStarted, TrialEnded
-from tcs_hpt.records import Rejected, Trial
+from tcs_hpt.records import Artifact, Rejected, Trial
 from tcs_hpt.report.closing import print_summary
+from tcs_hpt.report.html import render_html
 from tcs_hpt.report.json_lines import JsonView
 from tcs_hpt.report.live import PANEL_LINES, LiveView, sparkline
 from tcs_hpt.report.plain import PlainView
+from tcs_hpt.report.words import size
 
 from .sample import HOSTILE, make_analysis, make_events, make_study, make_trial, make_trials
 
@@ -233,6 +235,35 @@ def test_json_holds_whatever_a_model_proposed() -> None:
 
 
 # -- closing ------------------------------------------------------------------------------------------------
+
+
+def with_files(trial: Trial, *, kept: bool) -> Trial:
+    files = (
+        Artifact(path="model.pt", bytes=1_200_000, kept=kept),
+        Artifact(path="tree.json", bytes=300, kept=kept),
+    )
+    return trial.model_copy(update={"artifacts": files, "folder": f"/studies/demo/trial_{trial.number:04d}"})
+
+
+def test_kept_files_and_disk_use_are_shown() -> None:
+    trials = [with_files(t, kept=t.number == 8) for t in make_trials()]
+    console = Console(file=io.StringIO(), record=True, width=100)
+    print_summary(console, make_study(), trials, task_ref="digits_mlp", disk_bytes=34_560_000)
+    text = console.export_text()
+    assert "2 files kept (1.2 MB): model.pt, tree.json" in text
+    assert "/studies/demo/trial_0008/artifacts" in text
+    assert "disk: 34.6 MB in /studies/demo" in text
+    page = render_html(make_study(), trials, task_ref="digits_mlp", generated_at="now", version="0.1.0")
+    assert "2 files kept (1.2 MB): model.pt, tree.json" in page
+    assert "2 files deleted by --keep (1.2 MB)" in page
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_960, "1.0 MB"), (2_500_000_000, "2.5 GB")],
+)
+def test_sizes(amount: int, text: str) -> None:
+    assert size(amount) == text
 
 
 def closing(trials: list[Trial], width: int = 80, report: Path | None = None, store: str = "") -> str:
