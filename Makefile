@@ -28,7 +28,7 @@ benchmarks: $(VENV)/.dev-installed
 	$(BIN)/python benchmarks/state_report.py
 	$(BIN)/python benchmarks/token_estimate.py
 	$(BIN)/python benchmarks/decision_cost.py
-	$(BIN)/python benchmarks/methods.py
+	$(BIN)/tcs-hpt compare mlp_digits --methods random,coin,expert --seeds 10 --name methods --store runs/methods.db
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,7 +16,7 @@ from rich.table import Table
 from state_report import history
 
 from tcs_hpt.catalog import load_task
-from tcs_hpt.llm.models import open_model
+from tcs_hpt.llm.opening import open_model
 from tcs_hpt.proposers import AgentsProposer, ProposalContext
 from tcs_hpt.records import ModelCall
 from tcs_hpt.spec import StudySpec

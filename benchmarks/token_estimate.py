@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tcs_hpt.llm.models import open_model
+from tcs_hpt.llm.opening import open_model
 from tcs_hpt.summary import estimate_tokens
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -210,6 +210,12 @@ def test_devices_come_from_the_environment() -> None:
     assert visible_devices({"CUDA_VISIBLE_DEVICES": "-1"}) == ()
     pool = DevicePool(("0", "1"))
     with pool.one() as a, pool.one() as b, pool.one() as c:
-        assert (a, b, c) == ("0", "1", "")
-    with DevicePool(("0",)).one() as alone:
-        assert alone == ""
+        assert (a, b, c) == ("0", "1", "0")
+        with pool.one() as d:
+            assert d == "1"
+    with pool.one() as again:
+        assert again == "0"
+    with DevicePool(("3",)).one() as alone:
+        assert alone == "3"
+    with DevicePool(()).one() as none:
+        assert none == ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -71,6 +73,22 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def suspend(sleeper: subprocess.Popen[str], database: Path) -> None:
+    """Between two writes: an engine that sleeps inside one keeps the file locked for everybody."""
+
+    def asleep_without_a_lock() -> bool:
+        os.kill(sleeper.pid, signal.SIGSTOP)
+        try:
+            with contextlib.closing(sqlite3.connect(database, timeout=0)) as probe:
+                probe.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            os.kill(sleeper.pid, signal.SIGCONT)
+            return False
+        return True
+
+    wait_until(asleep_without_a_lock)
+
+
 def test_another_engine_goes_on_and_the_sleeper_writes_nothing_when_it_wakes(tmp_path: Path) -> None:
     task = tmp_path / "task"
     task.mkdir()
@@ -83,7 +101,7 @@ def test_another_engine_goes_on_and_the_sleeper_writes_nothing_when_it_wakes(tmp
         sleeper = engine(tmp_path)
         try:
             wait_until(lambda: runs.exists() and len(runs.read_text().splitlines()) == 2)
-            os.kill(sleeper.pid, signal.SIGSTOP)
+            suspend(sleeper, tmp_path / "studies.db")
             (task / "go").touch()  # from now on trial 2 is quick as well
             done, said = engine(tmp_path).communicate(timeout=60)
             assert done.strip() == "trials", said

@@ -7,9 +7,8 @@ constrained search space, structured answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
-from tcs_hpt.agents.analysis import Attempt, shared_context
+from tcs_hpt.agents._agent import Agent
 from tcs_hpt.agents.answers import (
     Choice,
     Parsed,
@@ -20,12 +19,11 @@ from tcs_hpt.agents.answers import (
     read_cold_start,
     read_free,
 )
-from tcs_hpt.agents.conversation import Answered, ask, call_seed
-from tcs_hpt.llm import ChatModel
+from tcs_hpt.agents.conversation import Answered
 from tcs_hpt.prompts import render
 from tcs_hpt.records import Analysis
 from tcs_hpt.space import SearchSpace
-from tcs_hpt.spec import AnswerStyle, Config, Scalar, TaskSpec
+from tcs_hpt.spec import AnswerStyle, Config, Scalar
 from tcs_hpt.summary import Situation
 
 CHOICE_TOKENS = 160
@@ -38,58 +36,49 @@ COLD_VALUES = 7
 Check = Callable[[Choice], tuple[str, ...]]
 
 
-class OptimizerAgent:
-    """Asks one model for configurations of one study. The arguments are those of `AnalysisAgent`."""
-
-    def __init__(
-        self,
-        model: ChatModel,
-        task: TaskSpec,
-        *,
-        answers: AnswerStyle = "choice",
-        description: str = "",
-        seed: int = 0,
-        on_attempt: Attempt = lambda role, attempt: None,
-    ) -> None:
-        self._model = model
-        self._task = task
-        self._space = SearchSpace(task.params)
-        self._answers = answers
-        self._description = description
-        self._seed = seed
-        self._on_attempt = on_attempt
+class OptimizerAgent(Agent):
+    """Asks one model for configurations of one study."""
 
     def propose(
         self,
         analysis: Analysis,
         options: Mapping[str, Config],
         *,
-        situation: Situation,
+        situation: Situation | None,
         base: Config,
         newest: Mapping[str, Scalar],
         position: int,
         check: Check,
+        answers: AnswerStyle = "choice",
+        template: str = "optimizer.v1",
     ) -> Answered[Choice]:
         """Decide on the configuration of the coming trial.
 
         Args:
             analysis: What the Analysis Agent said.
             options: The single changes on offer, in the order to be shown, with the configuration each gives.
-            situation: The performance context.
+            situation: The performance context; None where a method has none.
             base: The configuration that is changed.
             newest: Last tested value of every parameter, for those that a change switches on.
             position: Place of the coming trial in the budget; model seeds depend on it.
             check: The guard; its reasons are shown in the repair round.
+            answers: From the list, or numbers of the model's own.
+            template: How it is asked.
         """
-        free = self._answers == "free"
+        free = answers == "free"
+        performance: dict[str, object] = {}
+        if situation is not None:
+            performance = {
+                "metric": situation.metric,
+                "best": situation.best,
+                "gap": situation.gap,
+                "trend": situation.trend,
+            }
         prompt = render(
-            "optimizer.v1",
-            **shared_context(self._task, self._space, self._description),
+            template,
+            **self._shared(),
+            **performance,
             free=free,
-            metric=situation.metric,
-            best=situation.best,
-            gap=situation.gap,
-            trend=situation.trend,
             base=base,
             analysis=analysis,
             options=list(options),
@@ -98,35 +87,26 @@ class OptimizerAgent:
         def read(text: str) -> Parsed[Choice]:
             return read_free(text, self._space, base, newest) if free else read_choice(text, options)
 
-        return ask(
-            self._model,
-            prompt,
+        return self._ask(
             "optimizer",
+            prompt,
             read,
             schema=free_schema() if free else choice_schema(list(options)),
             max_tokens=CHOICE_TOKENS,
-            seed=partial(call_seed, self._seed, position, "optimizer"),
+            position=position,
             check=check,
-            on_attempt=partial(self._on_attempt, "optimizer"),
         )
 
     def cold_start(self, check: Check) -> Answered[Choice]:
         """Choose one of about seven values for every parameter, in one answer."""
         choices = self.cold_values(self._space)
-        return ask(
-            self._model,
-            render(
-                "cold_start.v1",
-                **shared_context(self._task, self._space, self._description),
-                choices=choices,
-            ),
+        return self._ask(
             "cold_start",
+            render("cold_start.v1", **self._shared(), choices=choices),
             lambda text: read_cold_start(text, self._space, choices),
             schema=cold_start_schema(choices),
             max_tokens=COLD_START_TOKENS,
-            seed=partial(call_seed, self._seed, 1, "cold_start"),
             check=check,
-            on_attempt=partial(self._on_attempt, "cold_start"),
         )
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -98,9 +99,25 @@ def download_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
             progress.stop()
 
 
-def open_model(name: str, console: Console) -> tuple[ChatModel, str]:
-    """A model by name, fetched with a progress bar if it is not here yet; with the reason it was chosen."""
-    from tcs_hpt.llm.models import open_model as opened
+def open_model(name: str, console: Console, *, pull: bool = False) -> tuple[ChatModel, str]:
+    """A model by name, fetched with a progress bar if it is not here yet; with the reason it was chosen.
 
+    Args:
+        name: As `--model` takes it.
+        console: Where the progress is shown, and the question asked.
+        pull: Whether an Ollama server may fetch it. Without it, a person at the keyboard is asked.
+    """
+    from tcs_hpt.llm.opening import NotInstalled
+    from tcs_hpt.llm.opening import open_model as opened
+
+    try:
+        with download_progress(console) as update:
+            return opened(name, pull=pull, on_progress=update)
+    except NotInstalled as missing:
+        if not (sys.stdin.isatty() and console.is_terminal):
+            raise
+        size = f" ({missing.size / 1e9:.1f} GB)" if missing.size else ""
+        if not typer.confirm(f"{missing.message}. Fetch it now{size}?", err=True):
+            raise
     with download_progress(console) as update:
-        return opened(name, on_progress=update)
+        return opened(name, pull=True, on_progress=update)

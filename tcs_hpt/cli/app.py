@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tcs_hpt import __version__
-from tcs_hpt.cli import export, models, studies, tasks, tune
+from tcs_hpt.cli import compare, doctor, export, models, studies, tasks, tune
 
 app = typer.Typer(
     name="tcs-hpt",
@@ -35,8 +35,10 @@ def _root(
 
 
 app.command("tune")(tune.tune)
+app.command("compare")(compare.compare)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
 app.command("studies")(studies.studies)
 app.command("show")(studies.show)
 app.command("report")(studies.report)

@@ -47,7 +47,10 @@ def tune(
         str, typer.Option(help="A size of the task. Default: quick for built-in tasks.", show_default=False)
     ] = "",
     model: Annotated[
-        str, typer.Option(help="The language model, e.g. embedded:smollm2-135m, embedded:PATH.gguf.")
+        str,
+        typer.Option(
+            help="The language model, e.g. ollama:qwen3:8b, openai:URL#NAME, embedded:smollm2-135m."
+        ),
     ] = "auto",
     analysis_model: Annotated[
         str, typer.Option(help="Another model for the Analysis Agent.", show_default=False)
@@ -55,6 +58,9 @@ def tune(
     optimizer_model: Annotated[
         str, typer.Option(help="Another model for the Optimizer Agent.", show_default=False)
     ] = "",
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Let the Ollama server fetch a model that it does not have.")
+    ] = False,
     start: Annotated[
         str, typer.Option(help="Trial 1: the task's defaults, or cold: the method's own.")
     ] = "defaults",
@@ -141,7 +147,7 @@ def tune(
         analyst, optimizer, reason = None, None, ""
         if method in NEEDS_MODEL:
             analyst, optimizer, reason = _models(
-                stack, errors, analysis_model or model, optimizer_model or model
+                stack, errors, analysis_model or model, optimizer_model or model, pull=pull
             )
             spec = spec.model_copy(update={"analysis_model": analyst.name, "optimizer_model": optimizer.name})
         proposer = make_proposer(method, analysis_model=analyst, optimizer_model=optimizer)
@@ -253,13 +259,13 @@ def _free_name(loaded: LoadedTask, database: Store) -> str:
 
 
 def _models(
-    stack: ExitStack, console: Console, analysis: str, optimizer: str
+    stack: ExitStack, console: Console, analysis: str, optimizer: str, *, pull: bool
 ) -> tuple[ChatModel, ChatModel, str]:
-    analyst, reason = open_model(analysis, console)
+    analyst, reason = open_model(analysis, console, pull=pull)
     stack.callback(analyst.close)
     if optimizer == analysis:
         return analyst, analyst, reason
-    second, other = open_model(optimizer, console)
+    second, other = open_model(optimizer, console, pull=pull)
     stack.callback(second.close)
     return analyst, second, f"{reason} {other}"
 

@@ -1,4 +1,4 @@
-"""Language models behind one interface; which of them is used is decided in `models.open_model`.
+"""Language models behind one interface; which of them is used is decided in `opening.open_model`.
 
 The package itself imports no backend, so naming the types costs nothing.
 """

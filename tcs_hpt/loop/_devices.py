@@ -29,25 +29,27 @@ def visible_devices(environment: Mapping[str, str] | None = None) -> tuple[str, 
 
 
 class DevicePool:
-    """Hands out devices; with fewer than two there is nothing to hand out.
+    """Hands out devices, each time the one with the fewest trials on it.
 
     Args:
-        devices: Names as `CUDA_VISIBLE_DEVICES` takes them.
+        devices: Names as `CUDA_VISIBLE_DEVICES` takes them; none when trials shall see whatever there is.
     """
 
     def __init__(self, devices: tuple[str, ...]) -> None:
-        self._free = list(devices) if len(devices) > 1 else []
-        self._shared = len(devices) <= 1
+        self._trials = dict.fromkeys(devices, 0)
         self._lock = threading.Lock()
 
     @contextmanager
     def one(self) -> Iterator[str]:
-        """A device for one trial; empty when trials share what there is, or all are taken."""
+        """A device for one trial; empty when there are none to hand out."""
+        if not self._trials:
+            yield ""
+            return
         with self._lock:
-            device = self._free.pop(0) if self._free else ""
+            device = min(self._trials, key=lambda name: self._trials[name])
+            self._trials[device] += 1
         try:
             yield device
         finally:
-            if device:
-                with self._lock:
-                    self._free.append(device)
+            with self._lock:
+                self._trials[device] -= 1

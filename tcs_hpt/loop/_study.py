@@ -128,6 +128,19 @@ class Study:
             self._tell(StudyEnded(reason=reason))
             return reason
 
+    def stop(self) -> None:
+        """End the running trials, record them as interrupted and let `run` return `interrupted`, as a first Ctrl-C does.
+
+        From any thread, or from a signal handler: it only sets flags. A thought that has begun is finished first.
+        """
+        self._stopping = True
+        self.executor.interrupt()
+
+    def kill(self) -> None:
+        """As `stop`, without asking the running scripts first."""
+        self._stopping = True
+        self.executor.kill()
+
     # -- the order ------------------------------------------------------------------------------------------
 
     def _trials(self, owner: Ownership, pool: ThreadPoolExecutor, spent: Callable[[], float]) -> StopReason:
@@ -304,11 +317,10 @@ class Study:
             return
 
         def on_signal(signum: int, frame: FrameType | None) -> None:
-            again, self._stopping = self._stopping, True
-            if again:
-                self.executor.kill()
+            if self._stopping:
+                self.kill()
                 raise KeyboardInterrupt
-            self.executor.interrupt()
+            self.stop()
             if self._thinking:
                 raise KeyboardInterrupt
 

@@ -1,14 +1,15 @@
-"""The two agents as a proposer: analysis, decision, one repair round each, and the expert when they fail.
+"""The two agents as a proposer: analysis, decision, one repair round each, and a stand-in when they fail.
 
-Nothing here is silent: a failed analysis is replaced by the deterministic diagnosis, a failed decision by the expert's
-top candidate, and the proposal says so and keeps every call.
+What they see, and who stands in, is a `View`. Nothing here is silent: a failed analysis and a failed decision are replaced, and
+the proposal says so and keeps every call.
 """
 
 from __future__ import annotations
 
 import time
+from typing import TypeVar
 
-from tcs_hpt.agents import AnalysisAgent, Answered, OptimizerAgent
+from tcs_hpt.agents import Agent, AnalysisAgent, Answered, OptimizerAgent
 from tcs_hpt.agents.answers import Choice
 from tcs_hpt.agents.conversation import ATTEMPTS
 from tcs_hpt.errors import ModelError
@@ -17,22 +18,29 @@ from tcs_hpt.evidence.candidates import CandidateList
 from tcs_hpt.guard import AGENT_RULES, FREE_RULES, check
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.proposers._base import ProposalContext
-from tcs_hpt.proposers.expert import ExpertProposer, from_candidate, given_start, guarded, shuffled
+from tcs_hpt.proposers.expert import ExpertProposer, from_candidate, given_start, guarded
+from tcs_hpt.proposers.views import TcsView, View
 from tcs_hpt.records import Analysis, ModelCall, Proposal, Role, last_tested
 from tcs_hpt.space import Change
 
+AnAgent = TypeVar("AnAgent", bound=Agent)
+
 
 class AgentsProposer:
-    """Method `tcs-paper`: Analysis Agent and Optimizer Agent over the state report, without evidence blocks.
+    """Analysis Agent and Optimizer Agent: `tcs-paper` over the state report, `raw` over the log.
 
     Args:
         analysis_model: For the Analysis Agent.
         optimizer_model: For the Optimizer Agent; may be the same.
+        view: What they see; the state report, without evidence blocks, if not given.
     """
 
-    def __init__(self, analysis_model: ChatModel, optimizer_model: ChatModel) -> None:
+    def __init__(
+        self, analysis_model: ChatModel, optimizer_model: ChatModel, view: View | None = None
+    ) -> None:
         self._analysis_model = analysis_model
         self._optimizer_model = optimizer_model
+        self._view = view if view is not None else TcsView()
 
     def propose(self, context: ProposalContext) -> Proposal | None:
         """Analyse, decide, check.
@@ -99,28 +107,32 @@ class AgentsProposer:
     # -- every later trial ----------------------------------------------------------------------------------
 
     def _next(self, context: ProposalContext) -> Proposal | None:
-        listed = context.candidates
+        listed = self._view.candidates(context)
         if listed is None:
             return None
-        shown = {c.change.text: c.config for c in shuffled(context, listed)}
+        shown = {c.change.text: c.config for c in self._view.shown(context, listed)}
+        text = self._view.text(context, listed)
         analysed = self._analyst(context).analyze(
-            context.report_text,
+            text,
             list(shown),
             base_number=listed.base.number if listed.base else None,
             position=context.position,
+            template=self._view.analysis_template,
         )
-        analysis = analysed.value or _diagnosis(context, listed, analysed.failure)
+        analysis = analysed.value or self._view.stand_in_analysis(context, listed, analysed.failure)
         context.watch(Analysed(number=context.number, analysis=analysis))
         decided = self._optimizer(context).propose(
             analysis,
             shown,
-            situation=context.report.situation,
+            situation=self._view.performance(context),
             base=listed.base_config,
             newest=last_tested(context.trials, context.space.names),
             position=context.position,
             check=lambda choice: (
                 check(choice.config, context.space, context.trials, AGENT_RULES, listed.base_config).reasons
             ),
+            answers=context.study.answers,
+            template=self._view.optimizer_template,
         )
         proposal = self._decided(context, listed, analysis, decided)
         return proposal.model_copy(
@@ -129,7 +141,7 @@ class AgentsProposer:
                 "options": tuple(c.change.text for c in listed.candidates),
                 "calls": (*analysed.calls, *decided.calls),
                 "rejected": (*analysed.rejected, *decided.rejected),
-                "report": context.report_text,
+                "report": text,
             }
         )
 
@@ -141,8 +153,7 @@ class AgentsProposer:
         decided: Answered[Choice],
     ) -> Proposal:
         if decided.value is None:
-            top = listed.candidates[0]
-            stand_in = from_candidate(context, listed, top, "expert", top.reason)
+            stand_in = from_candidate(context, listed, *self._view.stand_in_choice(listed))
             return stand_in.model_copy(update={"fallback": _fallback(decided)})
         choice = decided.value
         (name,) = context.space.changed_parameters(listed.base_config, choice.config)
@@ -161,23 +172,17 @@ class AgentsProposer:
         return guarded(context, proposal, AGENT_RULES, listed.base_config)
 
     def _analyst(self, context: ProposalContext) -> AnalysisAgent:
-        return AnalysisAgent(
-            self._analysis_model,
-            context.task,
-            description=context.study.description,
-            seed=context.study.seed,
-            on_attempt=_announce(context),
-        )
+        return _agent(AnalysisAgent, self._analysis_model, context)
 
     def _optimizer(self, context: ProposalContext) -> OptimizerAgent:
-        return OptimizerAgent(
-            self._optimizer_model,
-            context.task,
-            answers=context.study.answers,
-            description=context.study.description,
-            seed=context.study.seed,
-            on_attempt=_announce(context),
-        )
+        return _agent(OptimizerAgent, self._optimizer_model, context)
+
+
+def _agent(kind: type[AnAgent], model: ChatModel, context: ProposalContext) -> AnAgent:
+    study = context.study
+    return kind(
+        model, study.task, description=study.description, seed=study.seed, on_attempt=_announce(context)
+    )
 
 
 class _announce:
@@ -196,18 +201,3 @@ def _died(call: ModelCall) -> bool:
 
 def _fallback(answered: Answered[Choice]) -> str:
     return f"no usable answer in {ATTEMPTS} attempts: {answered.failure}"
-
-
-def _diagnosis(context: ProposalContext, listed: CandidateList, failure: str) -> Analysis:
-    """The deterministic diagnosis, where an analysis failed."""
-    top = listed.candidates[0]
-    return Analysis(
-        problem_diagnosis=context.report.diagnosis.sentence(),
-        impact_assessment={},
-        primary_action=top.change.parameter,
-        specific_recommendation=top.change.text,
-        reasoning=top.reason,
-        expected_outcome="improves",
-        by="diagnosis",
-        failure=failure,
-    )

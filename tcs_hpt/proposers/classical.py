@@ -1,45 +1,28 @@
-"""Classical search with Optuna's samplers, in an in-memory study.
+"""Random search, and what all classical methods share with it: the start, and draws that repeat no trial.
 
-The sampler is rebuilt and reseeded for every proposal, so that a resumed study goes on as an unbroken one would.
+Everything is rebuilt and reseeded for every proposal, so that a resumed study goes on as an unbroken one would.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from tcs_hpt.guard import Rules, check
 from tcs_hpt.proposers._base import ProposalContext
+from tcs_hpt.proposers._optuna_space import OptunaSpace
 from tcs_hpt.proposers.expert import given_start, guarded
-from tcs_hpt.records import Proposal
-from tcs_hpt.space import SearchSpace
-from tcs_hpt.spec import CategoricalParameter, Config, IntParameter, Scalar
+from tcs_hpt.proposers.untested import untested
+from tcs_hpt.records import Proposal, Source
+from tcs_hpt.spec import Config
 
 if TYPE_CHECKING:
     import optuna
 
-ASKED_AGAIN = 100
-"""Draws after which a space counts as exhausted, when all of them repeat a trial."""
+DRAWN_AGAIN = 100
+"""Draws that may repeat a trial before an untested configuration is looked for by enumeration."""
 
-
-def draw(space: SearchSpace, trial: optuna.trial.Trial) -> Config:
-    """One configuration, parents first, through Optuna's define-by-run interface."""
-    config: Config = {}
-    for name in space.parents_first:
-        if name not in space.active(config | {name: 0}):
-            continue
-        parameter = space.params[name]
-        value: Scalar
-        if isinstance(parameter, CategoricalParameter):
-            index = trial.suggest_categorical(name, range(len(parameter.choices)))
-            value = parameter.choices[index]
-        elif isinstance(parameter, IntParameter):
-            high = int(space.round(name, parameter.high))  # the last value on the grid
-            value = trial.suggest_int(name, parameter.low, high, step=parameter.step or 1, log=parameter.log)
-        else:
-            top = float(space.round(name, parameter.high))
-            value = trial.suggest_float(name, parameter.low, top, step=parameter.step, log=parameter.log)
-        config[name] = value
-    return {n: config[n] for n in space.names if n in config}
+_ENUMERATION = 5  # purpose of random numbers
 
 
 class RandomProposer:
@@ -49,12 +32,47 @@ class RandomProposer:
         """A configuration that was not tried yet; a duplicate is drawn again."""
         if context.is_start and context.study.start == "defaults":
             return given_start(context)
-        import optuna
+        return drawn(context, "random", "Drawn at random.")
 
-        seed = int(context.random().integers(2**31))
-        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-        for _ in range(ASKED_AGAIN):
-            config = draw(context.space, study.ask())
-            if check(config, context.space, context.trials, Rules(no_repeats=True)).accepted:
-                return guarded(context, Proposal(config=config, source="random", reason="Drawn at random."))
+
+def drawn(context: ProposalContext, source: Source, reason: str) -> Proposal | None:
+    """An untested configuration at random; None when every one was tested.
+
+    All methods draw the same configuration at the same place of studies with the same seed, as long as their trials agree.
+    """
+    import optuna
+
+    study = in_memory_study(context, optuna.samplers.RandomSampler(seed=sampler_seed(context)))
+    space = OptunaSpace(context.space, modelled=False)
+    for _ in range(DRAWN_AGAIN):
+        config = space.draw(study.ask())
+        if is_new(context, config):
+            return guarded(context, Proposal(config=config, source=source, reason=reason))
+    left = any_untested(context)
+    if left is None:
         return None
+    note = f" {DRAWN_AGAIN} draws repeated trials; this one was found by enumeration."
+    return guarded(context, Proposal(config=left, source=source, reason=reason + note))
+
+
+def any_untested(context: ProposalContext) -> Config | None:
+    """An untested configuration, found by enumeration; None when the space is exhausted."""
+    return untested(context.space, context.trials, context.random(_ENUMERATION))
+
+
+def is_new(context: ProposalContext, config: Config) -> bool:
+    """Whether a configuration is inside the space and repeats no trial."""
+    return check(config, context.space, context.trials, Rules(no_repeats=True)).accepted
+
+
+def sampler_seed(context: ProposalContext) -> int:
+    """The seed of a sampler for the coming trial."""
+    return int(context.random().integers(2**31))
+
+
+def in_memory_study(context: ProposalContext, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    """An empty study that nothing else sees and that says nothing on standard error."""
+    import optuna
+
+    logging.getLogger("optuna.storages").setLevel(logging.WARNING)  # "A new study created"
+    return optuna.create_study(sampler=sampler, direction=context.task.objective.direction)

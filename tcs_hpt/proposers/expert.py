@@ -6,10 +6,11 @@ from tcs_hpt.agents.optimizer import OptimizerAgent
 from tcs_hpt.evidence.candidates import Candidate, CandidateList
 from tcs_hpt.guard import AGENT_RULES, FREE_RULES, Rules, check
 from tcs_hpt.proposers._base import ProposalContext
+from tcs_hpt.proposers.views import TcsView, View
 from tcs_hpt.records import Proposal, Source
 from tcs_hpt.spec import Config
 
-_SHUFFLE, _PICK, _COLD = 1, 2, 3  # purposes of random numbers
+_PICK, _COLD = 2, 3  # purposes of random numbers
 
 
 def given_start(context: ProposalContext) -> Proposal:
@@ -46,7 +47,6 @@ def from_candidate(
             base_trial=listed.base.number if listed.base else None,
             change=candidate.change.text,
             options=tuple(c.change.text for c in listed.candidates),
-            report=context.report_text,
         ),
         AGENT_RULES,
         listed.base_config,
@@ -70,11 +70,19 @@ class ExpertProposer:
         if context.candidates is None:
             return None
         top = context.candidates.candidates[0]
-        return from_candidate(context, context.candidates, top, "expert", top.reason)
+        proposal = from_candidate(context, context.candidates, top, "expert", top.reason)
+        return proposal.model_copy(update={"report": context.report_text})
 
 
 class CoinProposer:
-    """Picks one of the candidates at random: shows what a model's choice among them is worth."""
+    """Picks one of the candidates at random: shows what a model's choice among them is worth.
+
+    Args:
+        view: Whose candidates; those of `tcs-paper` if not given.
+    """
+
+    def __init__(self, view: View | None = None) -> None:
+        self._view = view if view is not None else TcsView()
 
     def propose(self, context: ProposalContext) -> Proposal | None:
         """A random one of the listed changes."""
@@ -82,12 +90,13 @@ class CoinProposer:
             if context.study.start == "defaults":
                 return given_start(context)
             return self._cold(context)
-        if context.candidates is None:
+        listed = self._view.candidates(context)
+        if listed is None:
             return None
-        listed = context.candidates
         pick = int(context.random(_PICK).integers(len(listed.candidates)))
         reason = f"Drawn at random from {len(listed.candidates)} candidates."
-        return from_candidate(context, listed, listed.candidates[pick], "coin", reason)
+        proposal = from_candidate(context, listed, listed.candidates[pick], "coin", reason)
+        return proposal.model_copy(update={"report": self._view.text(context, listed)})
 
     def _cold(self, context: ProposalContext) -> Proposal:
         random = context.random(_COLD)
@@ -98,9 +107,3 @@ class CoinProposer:
         return guarded(
             context, Proposal(config=config, source="coin", reason="Drawn from the agents' values.")
         )
-
-
-def shuffled(context: ProposalContext, listed: CandidateList) -> list[Candidate]:
-    """The candidates in the order in which agents see them: small models favour places in a list."""
-    order = context.random(_SHUFFLE).permutation(len(listed.candidates))
-    return [listed.candidates[int(i)] for i in order]

@@ -133,7 +133,7 @@ def _print_ledger(console: Console, summary: StudySummary) -> None:
     _title(console, "Who proposed, and what it cost")
     _say(console, f"  by: {words.sources_sentence(summary.sources)}")
     _groups(console, "fallback", summary.fallbacks)
-    _groups(console, "diagnosis stood in for the analysis", summary.analysis_fallbacks)
+    _groups(console, "no analysis by the agents", summary.analysis_fallbacks)
     if summary.rejected or summary.repairs:
         _say(
             console,

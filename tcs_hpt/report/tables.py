@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tcs_hpt.records import (
+    Analysis,
     FailureKind,
     Metrics,
     Outcome,
@@ -225,7 +226,7 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
     calls = [call for proposal in proposals for call in proposal.calls]
     analysed = [t for t in counted if t.proposal.analysis is not None]
     stand_ins = [
-        (t.proposal.analysis.failure or "the agents gave no analysis", t.number)
+        (_stand_in(t.proposal.analysis), t.number)
         for t in analysed
         if t.proposal.analysis is not None and t.proposal.analysis.by != "agents"
     ]
@@ -254,6 +255,12 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
         predictions=tuple(c for c in checks if c is not None),
         test_metrics={n: v for n, v in best.metrics.items() if n.startswith("test_")} if best else {},
     )
+
+
+def _stand_in(analysis: Analysis) -> str:
+    """Why the agents' own analysis is missing, and what took its place."""
+    reason = analysis.failure or "the agents gave none"
+    return f"{reason}; the deterministic diagnosis stood in" if analysis.by == "diagnosis" else reason
 
 
 def _grouped(pairs: Sequence[tuple[K, int]]) -> dict[K, tuple[int, ...]]:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from tcs_hpt.errors import ModelUnavailable, ReplayMiss, UserError
-from tcs_hpt.llm import download, models
-from tcs_hpt.testing.models import request
+from tcs_hpt.errors import UserError
+from tcs_hpt.llm import models
+from tcs_hpt.llm.models import Layout, library_model, memory_needed
 
 
 def test_catalogue_is_keyed_by_name_and_complete() -> None:
@@ -20,6 +18,61 @@ def test_catalogue_is_keyed_by_name_and_complete() -> None:
         assert model.file.endswith(".gguf")
         assert model.full_name == f"embedded:{name}"
     assert models.CATALOGUE["smollm2-135m"].size_mb == 98
+
+
+def test_library_is_keyed_by_name_and_complete() -> None:
+    for name, model in models.LIBRARY.items():
+        assert model.name == name
+        assert re.fullmatch(r"[a-z0-9.-]+:[a-z0-9.-]+", name), "a tag, so that it means one set of weights"
+        assert model.full_name == f"ollama:{name}"
+        assert 100_000_000 < model.size < model.memory
+        assert model.licence
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", model.source)
+        assert re.fullmatch(r"[\d.]+[MB]", model.parameters)
+        assert model.description.endswith(".")
+    paper = {name for name, model in models.LIBRARY.items() if model.paper}
+    assert paper == {"phi4-reasoning:14b", "qwen2.5-coder:32b"}
+
+
+def test_no_tag_stands_for_two_models() -> None:
+    tags = [tag for model in models.LIBRARY.values() for tag in (model.name, *model.also)]
+    assert len(tags) == len(set(tags))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("qwen2.5-coder:7b", "qwen2.5-coder:7b"),
+        ("ollama:qwen2.5-coder:7b", "qwen2.5-coder:7b"),
+        ("phi4-mini", "phi4-mini:3.8b"),
+        ("phi4-mini:latest", "phi4-mini:3.8b"),
+        ("qwen3:4b-instruct-2507-q4_K_M", "qwen3:4b-instruct"),
+        ("qwen2.5-coder:7b-q8_0", None),
+        ("someone/qwen2.5-coder:7b", None),
+        ("mistral", None),
+        ("", None),
+    ],
+)
+def test_a_library_model_is_found_by_any_of_its_tags(name: str, found: str | None) -> None:
+    model = library_model(name)
+    assert (model.name if model else None) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [("qwen3", "qwen3:latest"), ("qwen3:8b", "qwen3:8b"), ("box:5000/me/q", "box:5000/me/q:latest")],
+)
+def test_a_name_without_tag_means_the_latest(name: str, full: str) -> None:
+    assert models.full_tag(name) == full
+
+
+def test_memory_is_weights_context_and_engine() -> None:
+    # Qwen3 8B: 36 layers, 8 key-value heads of 128 numbers, two bytes each, keys and values, 8,192 tokens.
+    cache = 36 * 8 * 128 * 2 * 2 * 8192
+    assert memory_needed(5_000_000_000, Layout(36, 8, 128)) == 5_000_000_000 + cache + 500_000_000
+    assert memory_needed(5_000_000_000) > memory_needed(5_000_000_000, Layout(28, 2, 128))
+    known = models.LIBRARY["qwen3:8b"]
+    assert known.memory == memory_needed(known.size, known.layout)
 
 
 def test_models_dir_is_the_environments_or_in_the_cache(
@@ -37,65 +90,12 @@ def test_a_known_model_is_found_with_or_without_backend(name: str) -> None:
     assert models.known_model(name).name == "smollm2-135m"
 
 
-@pytest.mark.parametrize("name", ["", "gpt", "embedded:", "scripted:", "replay", "mystery:x"])
-def test_a_name_that_means_nothing_lists_the_choices(name: str) -> None:
-    with pytest.raises(UserError, match="does not name a model") as caught:
-        models.open_model(name)
-    for choice in ("auto", "embedded:smollm2-135m", "scripted:first", "replay:FILE"):
-        assert choice in caught.value.hint
-
-
-def test_an_unknown_embedded_model_lists_the_known_ones() -> None:
+def test_an_unknown_model_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="`huge` is not a known model") as caught:
-        models.open_model("embedded:huge")
+        models.known_model("huge")
     assert "smollm2-135m" in caught.value.hint
 
 
-def test_a_missing_model_file_is_the_users(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no model file"):
-        models.open_model(f"embedded:{tmp_path}/none.gguf")
-
-
-def test_scripted_first_answers_without_a_model() -> None:
-    model, reason = models.open_model("scripted:first")
-    assert json.loads(model.complete(request()).text)["confidence"] == 1
-    assert model.name == "scripted:first"
-    assert "scripted:first" in reason
-
-
-def test_scripted_and_replay_files_are_opened(tmp_path: Path) -> None:
-    script = tmp_path / "script.json"
-    script.write_text('["hello"]')
-    model, _ = models.open_model(f"scripted:{script}")
-    assert model.complete(request()).text == "hello"
-    recording = tmp_path / "calls.jsonl"
-    recording.write_text("")
-    model, _ = models.open_model(f"replay:{recording}")
-    with pytest.raises(ReplayMiss):
-        model.complete(request())
-
-
-def test_without_the_engine_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    monkeypatch.setenv("TCS_HPT_MODELS_DIR", str(tmp_path))
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("it was fetched")
-
-    monkeypatch.setattr(download, "fetch", refuse)
-    with pytest.raises(ModelUnavailable) as caught:
-        models.open_model("auto")
-    assert "pip install 'tcs-hpt[embedded]'" in caught.value.hint
-
-
-@pytest.mark.embedded
-def test_auto_is_the_embedded_default_and_says_why(smollm2: Path) -> None:
-    model, reason = models.open_model("auto")
-    try:
-        assert model.name == "embedded:smollm2-135m"
-        assert "No model was named" in reason
-        by_path, _ = models.open_model(f"embedded:{smollm2}")
-        assert by_path.complete(request()).text == model.complete(request()).text
-        by_path.close()
-    finally:
-        model.close()
+def test_every_model_is_listed_once() -> None:
+    names = [model.full_name for model in models.known_models()]
+    assert len(names) == len(set(names)) == len(models.CATALOGUE) + len(models.LIBRARY)

@@ -6,9 +6,11 @@ import json
 import random
 from collections import Counter
 
+import pytest
+
 from tcs_hpt.guard import AGENT_RULES, FREE_RULES, check
 from tcs_hpt.llm import ChatReply, ChatRequest
-from tcs_hpt.proposers import AgentsProposer, ProposalContext
+from tcs_hpt.proposers import ProposalContext, make_proposer
 from tcs_hpt.records import Trial, by_number
 from tcs_hpt.spec import AnswerStyle, Start
 from tests.build import history, study, task
@@ -141,14 +143,17 @@ class HostileModel:
         return self._answer(request, hyperparameters=self.random.choice(["momentum=0.5", {"momentum": 0.5}]))
 
 
-def test_no_invalid_configuration_leaves_the_agents() -> None:
+@pytest.mark.parametrize(
+    ("method", "stand_in", "replies"), [("tcs-paper", "expert", REPLIES), ("raw", "coin", REPLIES // 4)]
+)
+def test_no_invalid_configuration_leaves_the_agents(method: str, stand_in: str, replies: int) -> None:
     model = HostileModel(seed=0)
-    proposer = AgentsProposer(model, model)
+    proposer = make_proposer(method, analysis_model=model, optimizer_model=model)
     generator = random.Random(1)
     full = history(SPEC)
     sources: Counter[str] = Counter()
     number = 0
-    while model.kinds.total() < REPLIES:
+    while model.kinds.total() < replies:
         number += 1
         count = generator.choice([0, 1, 2, 4, 6])
         trials: list[Trial] = full[:count]
@@ -168,4 +173,4 @@ def test_no_invalid_configuration_leaves_the_agents() -> None:
         sources[proposal.source] += 1
     assert len(model.kinds) == 15
     assert sources["agents"] > 100  # the good answers among them were used
-    assert sources["expert"] > 100  # and the bad ones were not
+    assert sources[stand_in] > 100  # and the bad ones were not

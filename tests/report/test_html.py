@@ -116,7 +116,7 @@ def test_the_page_says_what_happened(html: str) -> None:
         "not seen by the tuner: test_accuracy 0.9613",
         "--fix weight_decay=0.0012345678901234567",
         "Fallback in trial 4: the optimizer's answer could not be used after one repair: no such option",
-        "The deterministic diagnosis stood in for the analysis in trial 9: the analysis was cut at 400 tokens",
+        "No analysis by the agents in trial 9: the analysis was cut at 400 tokens; the deterministic diagnosis stood in",
         "2 attempts rejected before training, 1 answer asked again",
         "The analysis foresaw 3 of 5 outcomes (60 %)",
         "out of memory",

@@ -1,0 +1,1 @@
+"""Measurements: scripts to be run by hand, and what they found."""

@@ -1,0 +1,148 @@
+"""What `tcs-hpt compare` leaves behind: files, the printed table, and how it was run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from tcs_hpt import __version__
+from tcs_hpt.cli._shared import explicit_url, study_folder
+from tcs_hpt.compare import PlannedStudy, Recorded, StudyOver, comparison_of, studies_of
+from tcs_hpt.errors import UserError
+from tcs_hpt.loop import utc_now
+from tcs_hpt.loop._devices import visible_devices
+from tcs_hpt.report.comparison import task_results
+from tcs_hpt.report.comparison_files import PAGE, TABLE, History, read_history, rows_of, write_files
+from tcs_hpt.report.comparison_rows import Row, row_of
+from tcs_hpt.report.comparison_text import Run, sections
+from tcs_hpt.report.comparison_views import JsonProgress
+from tcs_hpt.report.sections import print_sections, to_markdown
+from tcs_hpt.report.words import count
+from tcs_hpt.store import Store
+
+PACKAGES = ("optuna", "scikit-learn", "numpy", "torch", "transformers", "xllamacpp", "ollama")
+"""Whose versions a comparison records, where they are installed."""
+
+
+def usual_folder(database: Store, name: str) -> Path:
+    """Where a comparison's tables lie: beside the folders of the studies."""
+    return study_folder(database, name).parent.parent / "comparisons" / name
+
+
+def this_run(database: Store, store: str, name: str, given_name: str, jobs: int) -> Run:
+    """How this run is made: for the foot of the table."""
+    words = [w.replace(store, database.label) if store else w for w in sys.argv[1:]]  # no password in a table
+    words += [] if given_name else ["--name", name]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = psutil.virtual_memory().total / 2**30
+    gpus = len(visible_devices())
+    machine = (
+        f"{count(cores, 'CPU core')}, {memory:.0f} GiB of memory, {count(gpus, 'GPU') if gpus else 'no GPU'}"
+    )
+    return Run(
+        at=utc_now(),
+        command=shlex.join(["tcs-hpt", *words]),
+        machine=f"{machine}, {platform.system()} {platform.machine()}",
+        versions=", ".join(["tcs-hpt " + __version__, "Python " + platform.python_version(), *_versions()]),
+        jobs=jobs,
+    )
+
+
+def _versions() -> list[str]:
+    found = []
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_results(
+    database: Store,
+    name: str,
+    folder: Path,
+    planned: Sequence[PlannedStudy],
+    overs: Sequence[StudyOver],
+    run: Run,
+    against: str,
+) -> list[Row]:
+    """Write tables and rows of all studies of the comparison, those of earlier runs too."""
+    mine = {p.spec.name for p in planned}
+    studies = studies_of(database, name)
+    stored = {s.spec.name: s for s in studies}
+    failures = [
+        row_of(stored.get(o.spec.name, Recorded(o.spec, (), None)), o.failure) for o in overs if o.failure
+    ]
+    known = read_history(folder)
+    history = History(
+        runs=(*known.runs, run) if any(not o.skipped for o in overs) else known.runs,
+        failures=(*(r for r in known.failures if r.study not in mine), *failures),
+    )
+    rows = rows_of(studies, history.failures)
+    _write(folder, name, studies, rows, history, against)
+    return rows
+
+
+def _write(
+    folder: Path, name: str, studies: Sequence[Recorded], rows: Sequence[Row], history: History, against: str
+) -> None:
+    results = task_results(rows, against)
+    write_files(folder, name, studies, rows, results, history, version=__version__, generated_at=utc_now())
+
+
+def show_again(database: Store, name: str, output: Path | None, *, against: str, as_json: bool) -> None:
+    studies = studies_of(database, name)
+    history = read_history(usual_folder(database, name))
+    rows = rows_of(studies, history.failures)
+    if not rows:
+        known = sorted({s for r in database.list_studies() if (s := comparison_of(r.name))})
+        raise UserError(
+            f"there is no comparison {name!r} in {database.label}",
+            hint=f"Comparisons: {', '.join(known) or 'none yet'}.",
+        )
+    if output is not None:
+        _write(output, name, studies, rows, history, against)
+    folder = output or usual_folder(database, name)
+    if as_json:
+        print_json(rows, name, folder)
+    else:
+        print_results(Console(), database, name, rows, history.runs, against, folder)
+
+
+def print_results(
+    console: Console,
+    database: Store,
+    name: str,
+    rows: Sequence[Row],
+    runs: Sequence[Run],
+    against: str,
+    folder: Path,
+) -> None:
+    text = sections(task_results(rows, against), runs)
+    if console.is_terminal:
+        print_sections(console, text)
+    else:  # a pipe has no width to fold tables for
+        print()
+        print(to_markdown(f"Comparison {name}", text), end="")
+    url = explicit_url(database)
+    print()
+    if (folder / PAGE).exists():
+        print(f"page:   {folder / PAGE}")
+        print(f"table:  {folder / TABLE}")
+    print(f"again:  {shlex.join(['tcs-hpt', 'compare', '--show', name, *(['--store', url] if url else [])])}")
+
+
+def print_json(rows: Sequence[Row], name: str, folder: Path) -> None:
+    view = JsonProgress(sys.stdout)
+    for each in rows:
+        view.write({"kind": "row", **each.model_dump()})
+    view.write({"kind": "comparison_over", "comparison": name, "folder": str(folder)})

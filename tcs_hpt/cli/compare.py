@@ -1,0 +1,277 @@
+"""`tcs-hpt compare TASK...`: methods side by side."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+from rich.console import Console
+
+from tcs_hpt.catalog import list_tasks, load_task
+from tcs_hpt.cli._compare_results import (
+    print_json,
+    print_results,
+    show_again,
+    this_run,
+    usual_folder,
+    write_results,
+)
+from tcs_hpt.cli._shared import StoreOption, open_model, study_folder, task_reference
+from tcs_hpt.compare import (
+    ComparisonRun,
+    ModelPool,
+    PlannedStudy,
+    Recorded,
+    StudyOver,
+    TaskEntry,
+    Update,
+    comparison_of,
+    enter,
+    parse_contenders,
+    parse_seeds,
+    plan,
+    studies_of,
+)
+from tcs_hpt.errors import UserError
+from tcs_hpt.loop._devices import visible_devices
+from tcs_hpt.proposers import METHODS
+from tcs_hpt.report.comparison import task_results
+from tcs_hpt.report.comparison_files import TABLE, read_history, rows_of
+from tcs_hpt.report.comparison_rows import row_of
+from tcs_hpt.report.comparison_views import JsonProgress, LiveProgress, PlainProgress, Progress
+from tcs_hpt.report.words import count
+from tcs_hpt.spec import Start
+from tcs_hpt.store import Store
+
+
+def compare(
+    tasks: Annotated[
+        list[str] | None,
+        typer.Argument(help="Built-in tasks, folders, or task.toml files.", show_default=False),
+    ] = None,
+    methods: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B@MODEL", help=f"Who proposes: {', '.join(METHODS)}; METHOD@MODEL names its model."
+        ),
+    ] = "random,coin,expert",
+    seeds: Annotated[str, typer.Option(metavar="N", help="Number of seeds, or a list such as 0,3,7.")] = "3",
+    trials: Annotated[int, typer.Option(min=1, help="Trials of every study.")] = 10,
+    against: Annotated[
+        str,
+        typer.Option(
+            metavar="METHOD",
+            help="The control. Default: coin, else random, else the first.",
+            show_default=False,
+        ),
+    ] = "",
+    profile: Annotated[
+        str, typer.Option(help="A size of the tasks. Default: quick for built-in tasks.", show_default=False)
+    ] = "",
+    start: Annotated[
+        str, typer.Option(help=f"How every study begins: {' or '.join(get_args(Start))}.")
+    ] = "defaults",
+    model: Annotated[str, typer.Option(help="The language model of methods without @MODEL.")] = "auto",
+    analysis_model: Annotated[
+        str, typer.Option(help="Another model for the Analysis Agent.", show_default=False)
+    ] = "",
+    optimizer_model: Annotated[
+        str, typer.Option(help="Another model for the Optimizer Agent.", show_default=False)
+    ] = "",
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Let the Ollama server fetch a model that it does not have.")
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Studies at the same time; one GPU each if there are several.")
+    ] = 1,
+    name: Annotated[
+        str,
+        typer.Option(help="Name of the comparison; the same command continues it.", show_default=False),
+    ] = "",
+    show: Annotated[
+        str, typer.Option(metavar="NAME", help="Print a comparison again; run nothing.", show_default=False)
+    ] = "",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(envvar="TCS_HPT_DATA_DIR", help="Where the tasks' data is.", show_default=False),
+    ] = None,
+    python: Annotated[
+        str, typer.Option(help="Interpreter of your environment, for {python}.", show_default=False)
+    ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Where tables and rows are written.", show_default=False
+        ),
+    ] = None,
+    store: StoreOption = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Progress and rows as lines of JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but the path of the table.")] = False,
+) -> None:
+    """Compare methods: the same tasks, start, trials and seeds for all of them."""
+    with Store.open(store or None) as database:
+        if show:
+            if tasks or name:
+                raise UserError(
+                    "--show runs nothing and takes no task and no --name",
+                    hint=f"tcs-hpt compare --show {show}",
+                )
+            show_again(database, show, output, against=against, as_json=as_json)
+            return
+        if not tasks:
+            raise UserError("compare needs a task", hint="For example: tcs-hpt compare mlp_digits --seeds 3.")
+        if data_dir is not None and not data_dir.is_dir():
+            raise UserError(
+                f"there is no data folder {data_dir}", hint="Check --data-dir or TCS_HPT_DATA_DIR."
+            )
+        if start not in get_args(Start):
+            raise UserError(
+                f"--start must be {' or '.join(get_args(Start))}, got {start!r}",
+                hint="See tcs-hpt compare --help.",
+            )
+        contenders, numbers = parse_contenders(methods), parse_seeds(seeds)
+        entries = [_entry(task, profile) for task in tasks]
+        chosen = _checked(name) or _free_name(database, [e.spec.name for e in entries])
+        console, errors = Console(), Console(stderr=True)
+        with ModelPool(partial(open_model, console=errors, pull=pull)) as models:
+            planned = plan(
+                chosen,
+                entries,
+                contenders,
+                numbers,
+                trials=trials,
+                start=cast(Start, start),
+                models=models,
+                analysis_model=analysis_model or model,
+                optimizer_model=optimizer_model or model,
+            )
+            _require_control(database, chosen, planned, against)
+            enter(planned, database)
+            folder = output or usual_folder(database, chosen)
+            run = this_run(database, store, chosen, name, jobs)
+            overs, interrupted = _run(
+                planned,
+                models,
+                database,
+                console,
+                jobs=jobs,
+                data_dir=data_dir.resolve() if data_dir else None,
+                python=python,
+                devices=visible_devices() if jobs > 1 else (),
+                as_json=as_json,
+                quiet=quiet,
+            )
+        rows = write_results(database, chosen, folder, planned, overs, run, against)
+        if as_json:
+            print_json(rows, chosen, folder)
+        elif quiet:
+            print(folder / TABLE)
+        else:
+            print_results(console, database, chosen, rows, read_history(folder).runs, against, folder)
+        if interrupted:
+            if not as_json and not quiet:
+                print(f"\nInterrupted. Continue with the same command and --name {chosen}")
+            raise typer.Exit(130)
+        mine = {p.spec.name for p in planned}
+        if any(r.study in mine and not r.counts for r in rows):
+            raise typer.Exit(1)
+
+
+# -- what is asked for --------------------------------------------------------------------------------------
+
+
+def _entry(given: str, profile: str) -> TaskEntry:
+    loaded = load_task(given)
+    size = profile or ("quick" if given in list_tasks() and "quick" in loaded.spec.profiles else None)
+    return TaskEntry(loaded.spec.with_profile(size), loaded.folder, size, task_reference(loaded, given))
+
+
+def _checked(name: str) -> str:
+    if name and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}", name):
+        raise UserError(
+            f"{name!r} cannot name a comparison",
+            hint="Use up to 40 letters, digits, dots, dashes and underscores; it names a folder too.",
+        )
+    return name
+
+
+def _free_name(database: Store, tasks: Sequence[str]) -> str:
+    """Tasks and time; with a number behind it when another comparison began in the same second."""
+    what = tasks[0][:20] if len(tasks) == 1 else f"{len(tasks)}-tasks"
+    name = f"{what}-{datetime.now():%Y%m%d-%H%M%S}"
+    taken = {comparison_of(row.name) for row in database.list_studies()}
+    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in taken)
+
+
+def _require_control(database: Store, name: str, planned: Sequence[PlannedStudy], against: str) -> None:
+    """That there will be a control of this name: better said now than after the work."""
+    known = rows_of(studies_of(database, name), ())
+    task_results([*known, *(row_of(Recorded(p.spec, (), None)) for p in planned)], against)
+
+
+# -- running ------------------------------------------------------------------------------------------------
+
+
+def _say_nothing(update: Update) -> None:
+    pass
+
+
+def _run(
+    planned: Sequence[PlannedStudy],
+    models: ModelPool,
+    database: Store,
+    console: Console,
+    *,
+    jobs: int,
+    data_dir: Path | None,
+    python: str,
+    devices: Sequence[str],
+    as_json: bool,
+    quiet: bool,
+) -> tuple[list[StudyOver], bool]:
+    """Run what is left; how the studies ended, and whether somebody interrupted."""
+    progress = Progress([p.spec for p in planned], jobs)
+    live = LiveProgress(console, progress) if console.is_terminal and not as_json and not quiet else None
+    watch: Callable[[Update], None] = live or PlainProgress(sys.stdout, progress)
+    if as_json:
+        watch = JsonProgress(sys.stdout)
+    elif quiet:
+        watch = _say_nothing
+    else:
+        what = planned[0].spec.comparison
+        console.print(f"comparison {what}: {count(len(planned), 'study', 'studies')}", highlight=False)
+
+    def on_stop(running: int) -> None:
+        text = f"stopping {count(running, 'study', 'studies')}; Ctrl-C again ends at once"
+        if live is not None:
+            console.print(text, highlight=False)
+        else:
+            print(text, file=sys.stderr)
+
+    comparison = ComparisonRun(
+        planned,
+        open_store=lambda: Store.open(database.url),
+        folder_of=lambda study: study_folder(database, study),
+        jobs=jobs,
+        models=models,
+        devices=devices,
+        data_dir=data_dir,
+        python=python,
+        watch=watch,
+        on_stop=on_stop,
+    )
+    try:
+        with live or nullcontext():
+            return comparison.run(), comparison.stopped
+    except KeyboardInterrupt:
+        print(f"interrupted; continue with the same command and --name {planned[0].spec.comparison}")
+        sys.stdout.flush()
+        os._exit(130)  # a thread that waits for a model's answer would keep the process alive

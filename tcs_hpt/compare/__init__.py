@@ -1,0 +1,44 @@
+"""Methods side by side: every task x method x seed is an ordinary study, all under the same rules.
+
+    parse -> plan -> enter into the store -> run, several studies at a time -> read back
+
+The store holds everything: the same comparison run again goes on where it was, and its results are read from there.
+What they amount to is for `report` to say.
+"""
+
+from tcs_hpt.compare._models import ModelPool, Opener, SharedModel
+from tcs_hpt.compare._plan import (
+    Contender,
+    PlannedStudy,
+    TaskEntry,
+    enter,
+    parse_contenders,
+    parse_seeds,
+    plan,
+    study_name,
+)
+from tcs_hpt.compare._recorded import Recorded, comparison_of, recorded, studies_of
+from tcs_hpt.compare._run import ComparisonRun, StudyBegan, StudyOver, TrialOver, Update
+
+__all__ = [
+    "ComparisonRun",
+    "Contender",
+    "ModelPool",
+    "Opener",
+    "PlannedStudy",
+    "Recorded",
+    "SharedModel",
+    "StudyBegan",
+    "StudyOver",
+    "TaskEntry",
+    "TrialOver",
+    "Update",
+    "comparison_of",
+    "enter",
+    "parse_contenders",
+    "parse_seeds",
+    "plan",
+    "recorded",
+    "studies_of",
+    "study_name",
+]

@@ -1,0 +1,1 @@
+"""What is not tuning: is this model good enough?"""

@@ -1,0 +1,371 @@
+"""One Ollama server: finding it, asking it, and what its failures mean.
+
+Foreign exceptions are translated here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from tcs_hpt.errors import ModelError, ModelUnavailable, UserError
+
+if TYPE_CHECKING:
+    import ollama
+
+    from tcs_hpt.llm.download import Progress
+
+T = TypeVar("T")
+
+PORT = 11434
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 600.0
+"""Without a byte from the server; loading a large model from a slow disk takes minutes."""
+PROBE_SECONDS = 1.0
+ATTEMPTS = 4
+BACKOFF_SECONDS = 0.5
+"""Before the second attempt; doubled before each further one."""
+
+_OUT_OF_MEMORY = re.compile(r"requires more system memory|out of memory|cudaMalloc|insufficient memory", re.I)
+_LASTING = re.compile(
+    r"does not exist|not found|manifest|unauthorized|no space|schema|grammar|does not support", re.I
+)
+"""Failures that no repetition mends, whatever status they come with."""
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model that an Ollama server has."""
+
+    name: str
+    """With its tag, e.g. `qwen2.5-coder:32b`."""
+    size: int
+    """On disk [bytes]."""
+    parameters: str
+    """How many, e.g. `32.8B`; empty when the server does not say."""
+    quantization: str
+    """E.g. `Q4_K_M`; empty when the server does not say."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that an Ollama server holds in memory."""
+
+    name: str
+    size: int
+    """In memory [bytes]."""
+    vram: int
+    """Of that, on a GPU [bytes]."""
+    context: int | None
+    """Its context window [tokens]; old servers do not say."""
+
+
+def is_running(host: str | None = None, *, timeout: float = PROBE_SECONDS) -> str | None:
+    """The version of the Ollama server at `host`, or None when no Ollama server answers there.
+
+    Needs no extra package, and never waits longer than a few times `timeout` [s].
+
+    Raises:
+        UserError: `host`, or OLLAMA_HOST, is not an address.
+    """
+    try:
+        return _version(_address(host), timeout)
+    except ModelUnavailable:
+        return None
+
+
+def installed(host: str | None = None) -> tuple[InstalledModel, ...]:
+    """The models that the server has, in its order (last changed first).
+
+    Raises:
+        ModelUnavailable: No Ollama server answers.
+    """
+    with Server(host) as server:
+        listing = server.ask(lambda client: client.list())
+    return tuple(
+        InstalledModel(
+            name=model.model or "",
+            size=int(model.size or 0),
+            parameters=(model.details and model.details.parameter_size) or "",
+            quantization=(model.details and model.details.quantization_level) or "",
+        )
+        for model in listing.models
+    )
+
+
+def loaded(host: str | None = None) -> tuple[LoadedModel, ...]:
+    """The models that the server holds in memory now.
+
+    Raises:
+        ModelUnavailable: No Ollama server answers.
+    """
+    with Server(host) as server:
+        return server.loaded()
+
+
+def pull(name: str, *, host: str | None = None, on_progress: Progress | None = None) -> None:
+    """Have the server fetch a model; what an interrupted pull had fetched is kept by the server.
+
+    Args:
+        name: As Ollama's library names it, with or without `ollama:`.
+        host: The server; by default OLLAMA_HOST, else this machine.
+        on_progress: Called with the bytes so far and in total. The total grows as the server names further parts.
+
+    Raises:
+        ModelUnavailable: No server answers, the library has no such model, or the pull broke off.
+    """
+    name = name.removeprefix("ollama:")
+    parts: dict[str, tuple[int, int]] = {}
+
+    def fetch(client: ollama.Client) -> None:
+        import httpx
+
+        status = None
+        for step in client.pull(name, stream=True):
+            status = step.status
+            if step.digest and step.total:
+                parts[step.digest] = (step.completed or 0, step.total)
+                if on_progress is not None:
+                    on_progress(
+                        sum(done for done, _ in parts.values()), sum(all_ for _, all_ in parts.values())
+                    )
+        if status != "success":
+            raise httpx.RemoteProtocolError(f"the pull ended with {status!r}")
+
+    with Server(host) as server:
+        server.ask(fetch, model=name)
+
+
+class Server:
+    """A connection to an Ollama server.
+
+    Args:
+        host: The server; by default OLLAMA_HOST, else this machine.
+        connect_timeout: Seconds until it must accept the connection.
+        read_timeout: Seconds without a byte from it.
+        attempts: How often a request is made when it fails in passing.
+        backoff: Seconds before the second attempt, doubled before each further one.
+
+    Raises:
+        ModelUnavailable: The `ollama` package is missing, or no Ollama server answers.
+        UserError: `host`, or OLLAMA_HOST, is not an address.
+    """
+
+    def __init__(
+        self,
+        host: str | None,
+        *,
+        connect_timeout: float = CONNECT_SECONDS,
+        read_timeout: float = READ_SECONDS,
+        attempts: int = ATTEMPTS,
+        backoff: float = BACKOFF_SECONDS,
+    ) -> None:
+        try:
+            import httpx
+            import ollama
+            import tenacity
+        except ImportError as error:
+            raise ModelUnavailable(
+                f"the client for Ollama cannot be imported: {error}",
+                hint="Run `pip install ollama`.",
+            ) from error
+        self.address = _address(host)
+        self._read_timeout = read_timeout
+        self._retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(attempts),
+            wait=tenacity.wait_exponential(multiplier=backoff),
+            retry=tenacity.retry_if_exception(_is_passing),
+            reraise=True,
+        )
+        # Before the first real request, whose retries would only delay the news.
+        _version(self.address, connect_timeout)
+        self._client = ollama.Client(
+            host=self.address,
+            timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
+            # A proxy from the environment cannot reach this machine's own server.
+            trust_env=not is_local(self.address),
+        )
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; calling it twice is fine."""
+        self._client.close()  # type: ignore[no-untyped-call]
+
+    def ask(self, do: Callable[[ollama.Client], T], *, model: str = "") -> T:
+        """Run a request, again if it fails in passing.
+
+        Raises:
+            ModelError: It failed; `ModelUnavailable` when server or model is not there.
+        """
+        import httpx
+        import ollama
+
+        try:
+            return self._retrying(do, self._client)
+        except (ollama.ResponseError, httpx.HTTPError, ConnectionError, ValueError) as error:
+            raise self._translated(error, model) from error
+
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        """What the server holds in memory."""
+        listing = self.ask(lambda client: client.ps())
+        return tuple(
+            LoadedModel(
+                name=model.model or model.name or "",
+                size=int(model.size or 0),
+                vram=int(model.size_vram or 0),
+                context=model.context_length,
+            )
+            for model in listing.models
+        )
+
+    def _translated(self, error: Exception, model: str) -> ModelError:
+        import httpx
+        import ollama
+
+        if isinstance(error, ollama.ResponseError):
+            return self._refusal(str(error.error).strip()[:300], error.status_code, model)
+        if isinstance(error, ConnectionError | httpx.ConnectError | httpx.ConnectTimeout):
+            return _nobody(self.address)
+        if isinstance(error, httpx.TimeoutException):
+            return ModelError(
+                f"the Ollama server at {self.address} sent nothing for {self._read_timeout:g} seconds",
+                hint="Look at the server's log; the model may be too large for this machine.",
+            )
+        if isinstance(error, httpx.HTTPError):
+            return ModelUnavailable(
+                f"the connection to the Ollama server at {self.address} was lost: {error}",
+                hint="Look at the server's log; it may have run out of memory.",
+            )
+        return _stranger(self.address)
+
+    def _refusal(self, text: str, status: int, model: str) -> ModelError:
+        if "file does not exist" in text:
+            return ModelUnavailable(
+                f"Ollama's library has no model `{model}`",
+                hint="Look for its name at https://ollama.com/library.",
+            )
+        if status == 404 and "not found" in text and model and model in text:
+            return ModelUnavailable(
+                f"the Ollama server at {self.address} does not have the model `{model}`",
+                hint=f"Fetch it with `tcs-hpt models pull ollama:{model}`, or add `--pull`.",
+            )
+        if status in (404, 405):
+            return _stranger(self.address)
+        if _OUT_OF_MEMORY.search(text):
+            return ModelUnavailable(
+                f"the Ollama server at {self.address} cannot hold `{model}`: {text}",
+                hint="Choose a smaller model, or free memory on that machine.",
+            )
+        if status in (401, 403):
+            return ModelUnavailable(
+                f"the Ollama server at {self.address} refuses: {text}",
+                hint="Sign in with `ollama signin`, or set OLLAMA_API_KEY.",
+            )
+        about = f" on `{model}`" if model else ""
+        return ModelError(
+            f"the Ollama server at {self.address} failed{about}: {text}",
+            hint="Look at the server's log, try again, or choose another model.",
+        )
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed a moment later."""
+    import httpx
+    import ollama
+
+    if isinstance(error, ollama.ResponseError):
+        text = str(error.error)
+        # An error in the middle of a stream has no status: -1.
+        passing = error.status_code in (-1, 408, 429, 500, 502, 503, 504)
+        return passing and not (_LASTING.search(text) or _OUT_OF_MEMORY.search(text))
+    if isinstance(error, httpx.TimeoutException):
+        return False
+    # Half a line is what a dying server leaves behind where the transfer has no length.
+    return isinstance(error, httpx.TransportError | ConnectionError | json.JSONDecodeError)
+
+
+def _version(address: str, timeout: float) -> str:
+    """Ask who is there, with the standard library only.
+
+    Raises:
+        ModelUnavailable: Nobody, or somebody else.
+    """
+    request = urllib.request.Request(f"{address}/api/version", headers={"Accept": "application/json"})
+    proxies = [urllib.request.ProxyHandler({})] if is_local(address) else []
+    try:
+        with urllib.request.build_opener(*proxies).open(request, timeout=timeout) as response:
+            answer = json.loads(response.read(4096))
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _stranger(address) from error
+    except OSError as error:
+        raise _nobody(address) from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise _stranger(address) from error
+    version = answer.get("version") if isinstance(answer, dict) else None
+    if not isinstance(version, str):
+        raise _stranger(address)
+    return version
+
+
+def _nobody(address: str) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"no Ollama server answers at {address}",
+        hint="Start it with `ollama serve`, or set OLLAMA_HOST to where it runs.",
+    )
+
+
+def _stranger(address: str) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"what answers at {address} is not an Ollama server", hint="Set OLLAMA_HOST to where Ollama runs."
+    )
+
+
+def _address(host: str | None) -> str:
+    """A URL with a port, from what a person or OLLAMA_HOST says: `gpu-box`, `:8080`, `https://example.org/ollama`.
+
+    Raises:
+        UserError: It is not an address.
+    """
+    given = (host or os.environ.get("OLLAMA_HOST") or "127.0.0.1").strip()
+    try:
+        parts = urllib.parse.urlsplit(given if "://" in given else f"//{given}", scheme="http")
+        port = parts.port or (PORT if "://" not in given else {"https": 443}.get(parts.scheme, 80))
+        name = parts.hostname or "127.0.0.1"
+    except ValueError as error:
+        raise _not_an_address(given) from error
+    if parts.scheme not in ("http", "https") or re.search(r"[\s/\\]", name):
+        raise _not_an_address(given)
+    # Where a server listens on all addresses, it is reached at its own.
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)
+    name = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{name}:{port}{parts.path.rstrip('/')}"
+
+
+def _not_an_address(given: str) -> UserError:
+    return UserError(
+        f"`{given}` is not the address of a server",
+        hint="Write OLLAMA_HOST as `host:port`, e.g. 127.0.0.1:11434.",
+    )
+
+
+def is_local(address: str) -> bool:
+    name = urllib.parse.urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"

@@ -1,0 +1,174 @@
+"""What the agents see of a study, and who stands in when they fail: with the Trajectory Context Summarizer, and without.
+
+The rest of a method of the agents (the two questions, the one-change rule, the guard, the repair round, the record) is the
+same whatever they see, and lives in `agents.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tcs_hpt.agents.analysis import ANALYSIS_TOKENS, analysis_prompt
+from tcs_hpt.evidence.candidates import SHOWN, Candidate, CandidateList, single_changes
+from tcs_hpt.proposers._base import ProposalContext
+from tcs_hpt.proposers.raw_log import log_text
+from tcs_hpt.records import Analysis, Source, Trial, bases
+from tcs_hpt.spec import Config
+from tcs_hpt.summary import Situation, estimate_tokens
+
+_SHUFFLE, _DRAW = 1, 4  # purposes of random numbers; 2 and 3 are the coin's
+
+
+class View(Protocol):
+    """What the agents are told when they decide on one trial. Every method is a function of the context."""
+
+    analysis_template: str
+    optimizer_template: str
+
+    def candidates(self, context: ProposalContext) -> CandidateList | None:
+        """The changes on offer, in the order of the record; None when the space has none left."""
+        ...
+
+    def shown(self, context: ProposalContext, listed: CandidateList) -> list[Candidate]:
+        """The same changes in the order in which the agents see them."""
+        ...
+
+    def text(self, context: ProposalContext, listed: CandidateList) -> str:
+        """What is known of all experiments, for the Analysis Agent, who is also shown the changes."""
+        ...
+
+    def performance(self, context: ProposalContext) -> Situation | None:
+        """The performance context of the Optimizer Agent; None if it has none."""
+        ...
+
+    def stand_in_analysis(self, context: ProposalContext, listed: CandidateList, failure: str) -> Analysis:
+        """What takes the place of an analysis that failed."""
+        ...
+
+    def stand_in_choice(self, listed: CandidateList) -> tuple[Candidate, Source, str]:
+        """What takes the place of a decision that failed: the change, who chose it, and why."""
+        ...
+
+
+class TcsView:
+    """The state report, changes ranked by its diagnosis and past effects, and the expert as stand-in."""
+
+    analysis_template = "analysis.v1"
+    optimizer_template = "optimizer.v1"
+
+    def candidates(self, context: ProposalContext) -> CandidateList | None:
+        """Best first."""
+        return context.candidates
+
+    def shown(self, context: ProposalContext, listed: CandidateList) -> list[Candidate]:
+        """Shuffled by the seed: small models favour places in a list."""
+        order = context.random(_SHUFFLE).permutation(len(listed.candidates))
+        return [listed.candidates[int(i)] for i in order]
+
+    def text(self, context: ProposalContext, listed: CandidateList) -> str:
+        """The state report, within the study's budget of tokens."""
+        return context.report_text
+
+    def performance(self, context: ProposalContext) -> Situation | None:
+        """Best score, gap and trend."""
+        return context.report.situation
+
+    def stand_in_analysis(self, context: ProposalContext, listed: CandidateList, failure: str) -> Analysis:
+        """The deterministic diagnosis, with the top-ranked change."""
+        top = listed.candidates[0]
+        return Analysis(
+            problem_diagnosis=context.report.diagnosis.sentence(),
+            impact_assessment={},
+            primary_action=top.change.parameter,
+            specific_recommendation=top.change.text,
+            reasoning=top.reason,
+            expected_outcome="improves",
+            by="diagnosis",
+            failure=failure,
+        )
+
+    def stand_in_choice(self, listed: CandidateList) -> tuple[Candidate, Source, str]:
+        """The top-ranked change, by the expert."""
+        top = listed.candidates[0]
+        return top, "expert", top.reason
+
+
+class RawView:
+    """Log lines as they were written, and changes drawn at random: agents without the TCS.
+
+    Nothing that is computed from the trials reaches a prompt but the base that a change starts from. A failed analysis
+    is left out, and a failed decision is a coin's: the expert would bring the diagnosis in again.
+    """
+
+    analysis_template = "analysis_raw.v1"
+    optimizer_template = "optimizer_raw.v1"
+
+    def candidates(self, context: ProposalContext) -> CandidateList | None:
+        """Untested single changes of the base, drawn by the seed from all of them."""
+        found: list[tuple[Trial | None, Config]] = [
+            (t, t.config) for t in bases(context.trials, context.task.objective)
+        ]
+        for base, config in found or [(None, context.space.defaults())]:
+            changes = single_changes(context.space, config, context.trials)
+            if changes:
+                drawn = context.random(_DRAW).permutation(len(changes))[:SHOWN]
+                listed = [Candidate(*changes[int(i)], score=0.0, reason="") for i in drawn]
+                return CandidateList(base, dict(config), tuple(listed))
+        return None
+
+    def shown(self, context: ProposalContext, listed: CandidateList) -> list[Candidate]:
+        """As drawn."""
+        return list(listed.candidates)
+
+    def text(self, context: ProposalContext, listed: CandidateList) -> str:
+        """The newest log lines, within the state report's budget of tokens."""
+        return log_text(context.trials, max_tokens=context.study.report_tokens)
+
+    def performance(self, context: ProposalContext) -> Situation | None:
+        """None."""
+        return None
+
+    def stand_in_analysis(self, context: ProposalContext, listed: CandidateList, failure: str) -> Analysis:
+        """An empty one: the optimizer is told that there is none."""
+        return Analysis(
+            problem_diagnosis="unknown",
+            impact_assessment={},
+            primary_action="",
+            specific_recommendation="",
+            reasoning="",
+            expected_outcome=None,
+            by="nobody",
+            failure=failure,
+        )
+
+    def stand_in_choice(self, listed: CandidateList) -> tuple[Candidate, Source, str]:
+        """The first of the drawn changes, which is as good as any other draw."""
+        return listed.candidates[0], "coin", f"Drawn at random from {len(listed.candidates)} changes."
+
+
+class RawLongView(RawView):
+    """The same with as much of the log as the embedded engine's context holds.
+
+    The log gets what the rest of the question, the answer and a repair round leave of it, at most `LOG_TOKENS`.
+    """
+
+    CONTEXT = 4096
+    """Tokens that prompt and answer may have together."""
+    LOG_TOKENS = 3000
+    """Most that the log may have, in estimated tokens."""
+    REPAIR_TOKENS = 300
+    """Room for what was wrong with an answer, beside the answer itself."""
+
+    def text(self, context: ProposalContext, listed: CandidateList) -> str:
+        """The newest log lines that fit."""
+        question = analysis_prompt(
+            self.analysis_template,
+            context.task,
+            context.study.description,
+            report="",
+            options=[c.change.text for c in listed.candidates],
+            base_number=listed.base.number if listed.base else None,
+        )
+        taken = estimate_tokens(question.text) + 2 * ANALYSIS_TOKENS + self.REPAIR_TOKENS
+        budget = min(self.LOG_TOKENS, max(self.CONTEXT - taken, context.study.report_tokens))
+        return log_text(context.trials, max_tokens=budget)

@@ -1,0 +1,450 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tcs_hpt.compare import (
+    ComparisonRun,
+    Contender,
+    ModelPool,
+    PlannedStudy,
+    SharedModel,
+    StudyBegan,
+    StudyOver,
+    TaskEntry,
+    TrialOver,
+    Update,
+    comparison_of,
+    enter,
+    parse_contenders,
+    parse_seeds,
+    plan,
+    recorded,
+    studies_of,
+    study_name,
+)
+from tcs_hpt.errors import ModelUnavailable, TaskError, UserError
+from tcs_hpt.execution import Job, RunResult
+from tcs_hpt.llm import ChatModel, ChatReply, ChatRequest
+from tcs_hpt.llm.scripted import ScriptedModel, first_choice
+from tcs_hpt.records import EpochRecord, Failure, Message, Usage, ordered
+from tcs_hpt.spec import StudySpec
+from tcs_hpt.store import Store
+from tests.build import task
+
+TRIALS = 3
+
+
+class Executor:
+    """Scores a configuration at once, or does what it is told; counts what runs at the same time."""
+
+    def __init__(self, act: Callable[[Job], None] = lambda job: None) -> None:
+        self.act = act
+        self.jobs: list[Job] = []
+        self.ended = threading.Event()
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+
+    def run(self, job: Job, on_epoch: Callable[[EpochRecord], None]) -> RunResult:
+        with self.lock:
+            self.jobs.append(job)
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            self.act(job)
+        except ValueError as error:
+            return RunResult("failed", None, {}, (), Failure(kind="crashed", message=str(error)), Usage())
+        finally:
+            with self.lock:
+                self.now -= 1
+        if self.ended.is_set():
+            failure = Failure(kind="interrupted", message="ended", origin="person")
+            return RunResult("interrupted", None, {}, (), failure, Usage())
+        value = 1.0 - abs(float(job.config["lr"]) - 0.1)
+        return RunResult(
+            "finished", value, {"val_accuracy": value}, (), None, Usage(wall_seconds=0.1, exit_code=0)
+        )
+
+    def interrupt(self) -> None:
+        self.ended.set()
+
+    def kill(self) -> None:
+        self.ended.set()
+
+
+def scripted(name: str) -> tuple[ChatModel, str]:
+    if name == "gone":
+        raise ModelUnavailable("it is gone", hint="Fetch it.")
+    return ScriptedModel(name=name, then=first_choice), f"{name} was asked for."
+
+
+class World:
+    """A store, a pool of scripted models, and comparisons in them."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.folder = folder
+        self.store = store
+        self.models = ModelPool(scripted)
+        self.updates: list[Update] = []
+        self.entry = TaskEntry(task(), folder, None, "digits")
+
+    def plan(self, methods: str = "coin,expert", seeds: str = "2", **changes: Any) -> list[PlannedStudy]:
+        options: dict[str, Any] = {"trials": TRIALS, "start": "defaults", "models": self.models}
+        options |= {"analysis_model": "one", "optimizer_model": "one"}
+        tasks = changes.pop("tasks", [self.entry])
+        name = changes.pop("name", "c")
+        return plan(name, tasks, parse_contenders(methods), parse_seeds(seeds), **(options | changes))
+
+    def make(self, planned: list[PlannedStudy], executor: Executor, **changes: Any) -> ComparisonRun:
+        enter(planned, self.store)
+        options: dict[str, Any] = {"make_executor": lambda: executor, "watch": self.updates.append}
+        return ComparisonRun(
+            planned,
+            open_store=lambda: Store.open(self.store.url),
+            folder_of=lambda name: self.folder / name,
+            models=self.models,
+            **(options | changes),
+        )
+
+    def over(self, kind: str) -> list[str]:
+        ended = [u for u in self.updates if isinstance(u, StudyOver)]
+        if kind == "failed":
+            return [u.spec.name for u in ended if u.failure]
+        return [u.spec.name for u in ended if u.skipped == (kind == "skipped") and not u.failure]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with Store.open(str(tmp_path / "studies.db")) as store:
+        yield World(tmp_path, store)
+
+
+# -- what is asked for --------------------------------------------------------------------------------------
+
+
+def test_methods_may_carry_a_model() -> None:
+    assert parse_contenders("tcs-paper@ollama:qwen3:8b, coin:tcs-paper,random") == (
+        Contender("tcs-paper", "ollama:qwen3:8b"),
+        Contender("coin:tcs-paper"),
+        Contender("random"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no method"),
+        ("coin,coin", "named twice"),
+        ("coin@embedded:x", "asks no language model"),
+        ("magic", "there is no method 'magic'"),
+        ("magic@embedded:x", "there is no method 'magic'"),
+        ("tcs-paper@", "must follow the @"),
+    ],
+)
+def test_wrong_methods_are_refused(text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        parse_contenders(text)
+
+
+def test_seeds_are_a_number_or_a_list() -> None:
+    assert parse_seeds("3") == (0, 1, 2)
+    assert parse_seeds("0,3, 7") == (0, 3, 7)
+    assert parse_seeds("7,") == (7,)
+    for wrong in ("0", "", "a", "1,1", "-1", "1.5"):
+        with pytest.raises(UserError):
+            parse_seeds(wrong)
+
+
+def test_names_of_studies_fit_and_tell_apart() -> None:
+    assert study_name("c", "mlp", Contender("coin:raw"), 4) == "c--mlp--coin-raw--4"
+    long = [Contender("tcs-paper", f"embedded:/models/a-very-long-folder/--x--/{i}.gguf") for i in (1, 2)]
+    names = [study_name("c" * 40, "t" * 64, c, 10**9 - 1) for c in long]
+    assert names[0] != names[1]
+    for name in names:
+        assert StudySpec(name=name, task=task()).name == name
+        assert comparison_of(name) == "c" * 40
+    assert comparison_of("mlp_digits-20250101-120000") == ""
+    assert comparison_of("a--b--mlp--coin--0") == "a--b"
+
+
+def test_the_plan_is_seed_by_seed_under_equal_rules(world: World) -> None:
+    planned = world.plan("coin,tcs-paper,tcs-paper@two", "0,5", start="cold")
+    assert [p.spec.name for p in planned] == [
+        "c--digits--coin--0",
+        "c--digits--tcs-paper--0",
+        "c--digits--tcs-paper-two--0",
+        "c--digits--coin--5",
+        "c--digits--tcs-paper--5",
+        "c--digits--tcs-paper-two--5",
+    ]
+    assert {(p.spec.start, p.spec.trials, p.spec.comparison) for p in planned} == {("cold", TRIALS, "c")}
+    assert [p.spec.analysis_model for p in planned[:3]] == ["", "one", "two"]
+    assert planned[1].analysis is planned[4].analysis  # opened once
+    assert planned[1].analysis is not planned[2].analysis
+
+
+def test_the_same_model_under_two_names_is_no_second_method(world: World) -> None:
+    with pytest.raises(UserError, match="come to the same"):
+        world.plan("tcs-paper,tcs-paper@one")
+
+
+def test_two_tasks_of_one_name_are_refused(world: World) -> None:
+    with pytest.raises(UserError, match="two tasks have the same name: digits"):
+        world.plan(tasks=[world.entry, world.entry])
+
+
+# -- running ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_every_study_runs_all_its_trials_once(world: World, jobs: int) -> None:
+    executor = Executor()
+    overs = world.make(world.plan("random,coin,expert,tcs-paper"), executor, jobs=jobs).run()
+    assert len(overs) == 8
+    assert {o.reason for o in overs} == {"trials"}
+    studies = studies_of(world.store, "c")
+    assert [s.spec.method for s in studies] == ["random", "coin", "expert", "tcs-paper"] * 2
+    assert all(s.complete and len(s.trials) == TRIALS for s in studies)
+    for study in studies:  # the same start, and the training seed of the study
+        assert study.trials[0].config == studies[0].trials[0].config
+        assert {t.seed for t in study.trials} == {study.spec.seed}
+    assert len([u for u in world.updates if isinstance(u, TrialOver)]) == 8 * TRIALS
+    assert len([u for u in world.updates if isinstance(u, StudyBegan)]) == 8
+
+
+def test_jobs_run_at_the_same_time_and_no_more(world: World) -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    def act(job: Job) -> None:
+        both.wait()
+
+    executor = Executor(act)
+    world.make(world.plan("coin", "2"), executor, jobs=2).run()
+    assert executor.most == 2
+
+
+def test_finished_studies_are_not_run_again_and_more_may_join(world: World) -> None:
+    executor = Executor()
+    world.make(world.plan("coin", "2"), executor).run()
+    assert len(executor.jobs) == 2 * TRIALS
+    world.updates.clear()
+    overs = world.make(world.plan("coin,expert", "3"), executor).run()
+    assert len(executor.jobs) == 6 * TRIALS
+    assert world.over("skipped") == ["c--digits--coin--0", "c--digits--coin--1"]
+    assert len(overs) == 6
+    world.make(world.plan("coin", "1", trials=TRIALS + 1), executor).run()  # the budget may grow
+    assert len(recorded(world.store, "c--digits--coin--0").trials) == TRIALS + 1
+
+
+@pytest.mark.parametrize(
+    ("methods", "changes", "said"),
+    [
+        ("tcs-paper,coin", {"start": "cold", "seeds": "3,0"}, "start was 'defaults', now 'cold'"),
+        ("random", {"start": "cold"}, "made with another start"),
+        ("random", {"tasks": "other"}, "made with another task"),
+        ("tcs-paper", {"analysis_model": "two"}, "analysis_model was 'one', now 'two'"),
+        ("tcs-paper@one", {}, "has this study already"),
+    ],
+)
+def test_a_changed_setting_is_refused_before_anything_runs(
+    world: World, methods: str, changes: dict[str, Any], said: str
+) -> None:
+    executor = Executor()
+    world.make(world.plan("coin,tcs-paper", "1"), executor).run()
+    count = len(executor.jobs)
+    if changes.get("tasks"):
+        changes["tasks"] = [TaskEntry(task(fixed={"more": 1}), world.folder)]
+    with pytest.raises(UserError, match=said):
+        world.make(world.plan(methods, **({"seeds": "2"} | changes)), executor)
+    assert len(executor.jobs) == count
+    assert len(studies_of(world.store, "c")) == 2
+
+
+def test_a_method_whose_model_is_gone_fails_and_the_others_go_on(world: World) -> None:
+    overs = world.make(world.plan("tcs-paper@gone,coin", "2"), Executor()).run()
+    assert [(o.spec.method, o.failure) for o in overs] == [
+        ("tcs-paper", "it is gone. Fetch it."),
+        ("tcs-paper", "it is gone. Fetch it."),
+        ("coin", ""),
+        ("coin", ""),
+    ]
+    assert len(studies_of(world.store, "c")) == 2
+
+
+def test_a_study_that_raises_is_reported_and_the_others_go_on(world: World) -> None:
+    def act(job: Job) -> None:
+        if job.seed == 0:
+            raise TaskError("no data", hint="Put it there.")
+
+    overs = world.make(world.plan("coin", "2"), Executor(act)).run()
+    assert [(o.reason, o.failure) for o in overs] == [(None, "no data. Put it there."), ("trials", "")]
+    assert not recorded(world.store, "c--digits--coin--0").complete
+
+
+def test_a_bug_stops_everything_and_is_raised(world: World) -> None:
+    def act(job: Job) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        world.make(world.plan("coin,expert", "3"), Executor(act), jobs=2).run()
+
+
+def test_failures_do_not_cut_a_method_short_but_a_broken_script_is_given_up(world: World) -> None:
+    def only_the_start_works(job: Job) -> None:
+        if job.number > 1:
+            raise ValueError("boom")
+
+    def nothing_works(job: Job) -> None:
+        raise ValueError("bad shape")
+
+    planned = world.plan("coin", "1", trials=8)
+    assert world.make(planned, Executor(only_the_start_works)).run()[0].reason == "trials"
+    assert len(recorded(world.store, "c--digits--coin--0").trials) == 8
+    executor = Executor(nothing_works)
+    over = world.make(world.plan("coin", "1", trials=8, name="d"), executor).run()[0]
+    assert over.failure == "none of the first 5 trials has a score; the last one: bad shape"
+    assert len(executor.jobs) == 5
+    assert world.make(world.plan("coin", "1", trials=8, name="d"), Executor()).run()[0].reason == "trials"
+
+
+def test_minimized_tasks_run_too(world: World) -> None:
+    entry = TaskEntry(task(objective={"metric": "val_accuracy", "direction": "minimize"}), world.folder)
+    world.make(world.plan("expert,tcs-paper", "1", tasks=[entry]), Executor()).run()
+    assert all(s.complete for s in studies_of(world.store, "c"))
+
+
+# -- stopping -----------------------------------------------------------------------------------------------
+
+
+def test_stop_ends_what_runs_and_the_same_command_goes_on(world: World) -> None:
+    executor = Executor()
+    stops: list[int] = []
+    run = world.make(world.plan("coin", "4"), executor, jobs=2, on_stop=stops.append)
+
+    def act(job: Job) -> None:
+        if job.number == 2:
+            run.stop()
+            assert executor.ended.wait(20)
+
+    executor.act = act
+    overs = run.run()
+    assert run.stopped
+    assert {o.reason for o in overs} == {"interrupted"}
+    assert len(overs) <= 2
+    left = studies_of(world.store, "c")
+    assert not any(s.complete for s in left)
+    assert not any(t.state == "running" for s in left for t in s.trials)
+
+    again = Executor()
+    world.models = ModelPool(scripted)
+    overs = world.make(world.plan("coin", "4"), again, jobs=2).run()
+    assert {o.reason for o in overs} == {"trials"}
+    assert all(len(ordered(s.trials)) == TRIALS for s in studies_of(world.store, "c"))
+    alone = World(world.folder / "unbroken", world.store)
+    alone.make(alone.plan("coin", "4", name="unbroken"), Executor()).run()
+    for a, b in zip(studies_of(world.store, "c"), studies_of(world.store, "unbroken"), strict=True):
+        assert [t.config for t in ordered(a.trials)] == [t.config for t in ordered(b.trials)]
+
+
+class SlowModel(ScriptedModel):
+    """Its second answer comes only when it may."""
+
+    def __init__(self) -> None:
+        super().__init__(name="slow", then=first_choice)
+        self.asked, self.may = threading.Event(), threading.Event()
+
+    def complete(self, request: ChatRequest) -> ChatReply:
+        if self.requests:
+            self.asked.set()
+            assert self.may.wait(20)
+        return super().complete(request)
+
+
+def test_stopping_while_models_think_loses_nothing_but_the_thought(world: World) -> None:
+    slow = SlowModel()
+    world.models = ModelPool(lambda name: (slow, ""))
+    run = world.make(world.plan("tcs-paper", "2"), Executor(), jobs=2)
+
+    def stop() -> None:
+        assert slow.asked.wait(20)
+        run.stop()
+        slow.may.set()
+
+    helper = threading.Thread(target=stop)
+    helper.start()
+    overs = run.run()
+    helper.join()
+    assert {(o.reason, o.failure) for o in overs} == {("interrupted", "")}
+    for study in studies_of(world.store, "c"):
+        assert all(t.state == "finished" for t in study.trials)
+        assert not any(t.proposal.fallback for t in study.trials)
+
+
+# -- parts --------------------------------------------------------------------------------------------------
+
+
+def test_a_shared_model_answers_one_at_a_time_and_falls_silent() -> None:
+    class Counting(ScriptedModel):
+        inside = most = 0
+
+        def complete(self, request: ChatRequest) -> ChatReply:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            time.sleep(0.01)
+            self.inside -= 1
+            return ChatReply(text="x")
+
+    inner = Counting(name="m")
+    shared = SharedModel(inner)
+    request = ChatRequest(messages=(Message(role="user", content="?"),), max_tokens=4)
+    threads = [threading.Thread(target=shared.complete, args=(request,)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert inner.most == 1
+    shared.stop()
+    with pytest.raises(KeyboardInterrupt):
+        shared.complete(request)
+
+
+def test_the_pool_opens_once_and_closes_once() -> None:
+    opened: list[str] = []
+    closed: list[str] = []
+
+    class Closing(ScriptedModel):
+        def close(self) -> None:
+            closed.append(self.name)
+
+    def opener(name: str) -> tuple[ChatModel, str]:
+        opened.append(name)
+        if name == "gone":
+            raise ModelUnavailable("gone")
+        return Closing(name="real" if name in ("auto", "real") else name), ""
+
+    with ModelPool(opener) as pool:
+        assert pool.get("auto")[0] is pool.get("real")[0]
+        assert pool.get("auto")[0] is pool.get("auto")[0]
+        for _ in range(2):
+            with pytest.raises(ModelUnavailable):
+                pool.get("gone")
+        closed.clear()  # the second instance of the same model
+    assert opened == ["auto", "real", "gone"]
+    assert set(closed) == {"real"}
+
+
+def test_workers_train_on_their_own_device(world: World) -> None:
+    executor = Executor()
+    run = world.make(world.plan("coin", "1"), executor, devices=("3", "5"))
+    run.run()
+    assert {j.devices for j in executor.jobs} == {"3"}
+    assert run._device(1) == "5"
+    assert run._device(2) == "3"
+    alone = Executor()
+    world.make(world.plan("coin", "1", name="d"), alone, devices=("3",)).run()
+    assert {j.devices for j in alone.jobs} == {""}  # with one device there is nothing to hand out
