@@ -19,11 +19,11 @@ from tcs_hpt.compare import PlannedStudy, Recorded, StudyOver, comparison_of, st
 from tcs_hpt.errors import UserError
 from tcs_hpt.loop import utc_now
 from tcs_hpt.loop._devices import visible_devices
-from tcs_hpt.report.comparison import task_results
-from tcs_hpt.report.comparison_files import PAGE, TABLE, History, read_history, rows_of, write_files
-from tcs_hpt.report.comparison_rows import Row, row_of
-from tcs_hpt.report.comparison_text import Run, sections
-from tcs_hpt.report.comparison_views import JsonProgress
+from tcs_hpt.report.comparison.files import PAGE, TABLE, History, read_history, rows_of, write_files
+from tcs_hpt.report.comparison.means import task_results
+from tcs_hpt.report.comparison.rows import Row, row_of
+from tcs_hpt.report.comparison.text import Run, sections
+from tcs_hpt.report.comparison.views import JsonProgress
 from tcs_hpt.report.sections import print_sections, to_markdown
 from tcs_hpt.report.words import count
 from tcs_hpt.store import Store

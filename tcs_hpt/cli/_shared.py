@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
 import platformdirs
 import typer
@@ -19,16 +18,6 @@ from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.report.html import write_html
 from tcs_hpt.store import Store, usual_url
-
-StoreOption = Annotated[
-    str,
-    typer.Option(
-        "--store",
-        metavar="URL",
-        help="Database: a URL or the path of a SQLite file. Default: a file in your data folder.",
-        show_default=False,
-    ),
-]
 
 
 def study_folder(store: Store, study: str) -> Path:

@@ -24,7 +24,18 @@ from tcs_hpt.cli._compare_results import (
     usual_folder,
     write_results,
 )
-from tcs_hpt.cli._shared import StoreOption, open_model, study_folder, task_reference
+from tcs_hpt.cli._shared import open_model, study_folder, task_reference
+from tcs_hpt.cli.options import (
+    AnalysisModelOption,
+    DataDirOption,
+    ModelOption,
+    OptimizerModelOption,
+    ProfileOption,
+    PullOption,
+    PythonOption,
+    StoreOption,
+    existing_data_dir,
+)
 from tcs_hpt.compare import (
     ComparisonRun,
     ModelPool,
@@ -41,12 +52,12 @@ from tcs_hpt.compare import (
     studies_of,
 )
 from tcs_hpt.errors import UserError
-from tcs_hpt.loop._devices import visible_devices
+from tcs_hpt.loop import visible_devices
 from tcs_hpt.proposers import METHODS
-from tcs_hpt.report.comparison import task_results
-from tcs_hpt.report.comparison_files import TABLE, read_history, rows_of
-from tcs_hpt.report.comparison_rows import row_of
-from tcs_hpt.report.comparison_views import JsonProgress, LiveProgress, PlainProgress, Progress
+from tcs_hpt.report.comparison.files import TABLE, read_history, rows_of
+from tcs_hpt.report.comparison.means import task_results
+from tcs_hpt.report.comparison.rows import row_of
+from tcs_hpt.report.comparison.views import JsonProgress, LiveProgress, PlainProgress, Progress
 from tcs_hpt.report.words import count
 from tcs_hpt.spec import Start
 from tcs_hpt.store import Store
@@ -73,22 +84,14 @@ def compare(
             show_default=False,
         ),
     ] = "",
-    profile: Annotated[
-        str, typer.Option(help="A size of the tasks. Default: quick for built-in tasks.", show_default=False)
-    ] = "",
+    profile: ProfileOption = "",
     start: Annotated[
         str, typer.Option(help=f"How every study begins: {' or '.join(get_args(Start))}.")
     ] = "defaults",
-    model: Annotated[str, typer.Option(help="The language model of methods without @MODEL.")] = "auto",
-    analysis_model: Annotated[
-        str, typer.Option(help="Another model for the Analysis Agent.", show_default=False)
-    ] = "",
-    optimizer_model: Annotated[
-        str, typer.Option(help="Another model for the Optimizer Agent.", show_default=False)
-    ] = "",
-    pull: Annotated[
-        bool, typer.Option("--pull", help="Let the Ollama server fetch a model that it does not have.")
-    ] = False,
+    model: ModelOption = "auto",
+    analysis_model: AnalysisModelOption = "",
+    optimizer_model: OptimizerModelOption = "",
+    pull: PullOption = False,
     jobs: Annotated[
         int, typer.Option(min=1, help="Studies at the same time; one GPU each if there are several.")
     ] = 1,
@@ -99,13 +102,8 @@ def compare(
     show: Annotated[
         str, typer.Option(metavar="NAME", help="Print a comparison again; run nothing.", show_default=False)
     ] = "",
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(envvar="TCS_HPT_DATA_DIR", help="Where the tasks' data is.", show_default=False),
-    ] = None,
-    python: Annotated[
-        str, typer.Option(help="Interpreter of your environment, for {python}.", show_default=False)
-    ] = "",
+    data_dir: DataDirOption = None,
+    python: PythonOption = "",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -128,10 +126,7 @@ def compare(
             return
         if not tasks:
             raise UserError("compare needs a task", hint="For example: tcs-hpt compare mlp_digits --seeds 3.")
-        if data_dir is not None and not data_dir.is_dir():
-            raise UserError(
-                f"there is no data folder {data_dir}", hint="Check --data-dir or TCS_HPT_DATA_DIR."
-            )
+        data = existing_data_dir(data_dir)
         if start not in get_args(Start):
             raise UserError(
                 f"--start must be {' or '.join(get_args(Start))}, got {start!r}",
@@ -163,7 +158,7 @@ def compare(
                 database,
                 console,
                 jobs=jobs,
-                data_dir=data_dir.resolve() if data_dir else None,
+                data_dir=data,
                 python=python,
                 devices=visible_devices() if jobs > 1 else (),
                 as_json=as_json,

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from tcs_hpt import __version__
 from tcs_hpt.cli._findings import Facts, Finding, closing, findings
-from tcs_hpt.cli._shared import StoreOption
+from tcs_hpt.cli.options import StoreOption
 from tcs_hpt.errors import StoreError, UserError
 from tcs_hpt.llm import machine as machines
 from tcs_hpt.llm.choice import better, choose

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tcs_hpt.cli._shared import StoreOption
+from tcs_hpt.cli.options import StoreOption
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import Trial
 from tcs_hpt.report.export import (

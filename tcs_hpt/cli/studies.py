@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tcs_hpt.cli._shared import StoreOption, explicit_url, reference_of, study_folder, write_report
+from tcs_hpt.cli._shared import explicit_url, reference_of, study_folder, write_report
+from tcs_hpt.cli.options import StoreOption
 from tcs_hpt.compare import comparison_of
 from tcs_hpt.loop import disk_use
 from tcs_hpt.report.closing import print_summary

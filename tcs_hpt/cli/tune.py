@@ -15,12 +15,22 @@ from rich.console import Console
 
 from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
 from tcs_hpt.cli._shared import (
-    StoreOption,
     explicit_url,
     open_model,
     study_folder,
     task_reference,
     write_report,
+)
+from tcs_hpt.cli.options import (
+    AnalysisModelOption,
+    DataDirOption,
+    ModelOption,
+    OptimizerModelOption,
+    ProfileOption,
+    PullOption,
+    PythonOption,
+    StoreOption,
+    existing_data_dir,
 )
 from tcs_hpt.errors import UserError
 from tcs_hpt.events import StopReason, Watcher
@@ -43,24 +53,11 @@ def tune(
     task: Annotated[str, typer.Argument(help="A built-in task, a folder, or a task.toml.")],
     method: Annotated[str, typer.Option(help=f"Who proposes. {_METHODS}.")] = "tcs-paper",
     trials: Annotated[int, typer.Option(min=1, help="The study's total of trials.")] = 10,
-    profile: Annotated[
-        str, typer.Option(help="A size of the task. Default: quick for built-in tasks.", show_default=False)
-    ] = "",
-    model: Annotated[
-        str,
-        typer.Option(
-            help="The language model, e.g. ollama:qwen3:8b, openai:URL#NAME, embedded:smollm2-135m."
-        ),
-    ] = "auto",
-    analysis_model: Annotated[
-        str, typer.Option(help="Another model for the Analysis Agent.", show_default=False)
-    ] = "",
-    optimizer_model: Annotated[
-        str, typer.Option(help="Another model for the Optimizer Agent.", show_default=False)
-    ] = "",
-    pull: Annotated[
-        bool, typer.Option("--pull", help="Let the Ollama server fetch a model that it does not have.")
-    ] = False,
+    profile: ProfileOption = "",
+    model: ModelOption = "auto",
+    analysis_model: AnalysisModelOption = "",
+    optimizer_model: OptimizerModelOption = "",
+    pull: PullOption = False,
     start: Annotated[
         str, typer.Option(help="Trial 1: the task's defaults, or cold: the method's own.")
     ] = "defaults",
@@ -99,21 +96,15 @@ def tune(
     answers: Annotated[
         str, typer.Option(help="choice: from a list of changes; free: a strong model writes numbers.")
     ] = "choice",
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(envvar="TCS_HPT_DATA_DIR", help="Where the task's data is.", show_default=False),
-    ] = None,
-    python: Annotated[
-        str, typer.Option(help="Interpreter of your environment, for {python}.", show_default=False)
-    ] = "",
+    data_dir: DataDirOption = None,
+    python: PythonOption = "",
     store: StoreOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="Every event as one line of JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but the result, on one line.")] = False,
 ) -> None:
     """Tune a task: propose, train, learn, about ten times."""
     loaded = load_task(task)
-    if data_dir is not None and not data_dir.is_dir():
-        raise UserError(f"there is no data folder {data_dir}", hint="Check --data-dir or TCS_HPT_DATA_DIR.")
+    data = existing_data_dir(data_dir)
     if name and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}", name):
         raise UserError(
             f"{name!r} cannot name a study",
@@ -161,7 +152,7 @@ def tune(
             proposer=proposer,
             executor=LocalExecutor(),
             jobs=jobs,
-            data_dir=data_dir.resolve() if data_dir else None,
+            data_dir=data,
             python=python,
             model=_model_names(spec),
             model_reason=reason,

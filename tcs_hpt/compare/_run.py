@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import queue
-import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TypeAlias
 
 from tcs_hpt.compare._models import ModelPool
@@ -19,7 +16,7 @@ from tcs_hpt.compare._recorded import Recorded, recorded
 from tcs_hpt.errors import TcsHptError
 from tcs_hpt.events import Event, StopReason, TrialEnded
 from tcs_hpt.execution import Executor, LocalExecutor
-from tcs_hpt.loop import Study
+from tcs_hpt.loop import Study, interruptible
 from tcs_hpt.proposers import make_proposer
 from tcs_hpt.records import Trial, ordered
 from tcs_hpt.spec import StudySpec
@@ -132,7 +129,7 @@ class ComparisonRun:
         Raises:
             KeyboardInterrupt: A second Ctrl-C came.
         """
-        with self._interruptible():
+        with interruptible(stopping=lambda: self._stopping, stop=self.stop, kill=self.kill):
             waiting = self._sorted_out()
             workers = min(self._jobs, waiting.qsize())
             if not workers:
@@ -274,24 +271,3 @@ class ComparisonRun:
     def _tell(self, update: Update) -> None:
         with self._telling:
             self._watch(update)
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM, while a comparison runs in the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def on_signal(signum: int, frame: FrameType | None) -> None:
-            if self._stopping:
-                self.kill()
-                raise KeyboardInterrupt
-            self.stop()
-
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(s, on_signal) for s in signals]
-        try:
-            yield
-        finally:
-            for number, handler in zip(signals, before, strict=True):
-                signal.signal(number, handler)

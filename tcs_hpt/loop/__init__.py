@@ -8,7 +8,18 @@ proposes at a time.
 """
 
 from tcs_hpt.loop._artifacts import disk_use
+from tcs_hpt.loop._devices import visible_devices
+from tcs_hpt.loop._signals import interruptible
 from tcs_hpt.loop._stopping import stop_reason
 from tcs_hpt.loop._study import Study, new_name, prepare, utc_now
 
-__all__ = ["Study", "disk_use", "new_name", "prepare", "stop_reason", "utc_now"]
+__all__ = [
+    "Study",
+    "disk_use",
+    "interruptible",
+    "new_name",
+    "prepare",
+    "stop_reason",
+    "utc_now",
+    "visible_devices",
+]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Literal, TypeAlias
 
 from tcs_hpt.catalog import LoadedTask
@@ -32,6 +30,7 @@ from tcs_hpt.guard import FREE_RULES, check
 from tcs_hpt.loop import _artifacts, _recovery
 from tcs_hpt.loop._devices import DevicePool, visible_devices
 from tcs_hpt.loop._ownership import LEASE_SECONDS, Ownership
+from tcs_hpt.loop._signals import interruptible
 from tcs_hpt.loop._stopping import stop_reason
 from tcs_hpt.proposers import ProposalContext, Proposer
 from tcs_hpt.records import EpochRecord, Proposal, Trial, incumbent, ordered
@@ -108,7 +107,9 @@ class Study:
         began = time.monotonic()
         earlier = _recovery.earlier_seconds(self.store.events(self.spec.name))
         with ExitStack() as stack:
-            stack.enter_context(self._interruptible())
+            stack.enter_context(
+                interruptible(stopping=lambda: self._stopping, stop=self._on_signal, kill=self.kill)
+            )
             owner = stack.enter_context(Ownership(self.store, self.spec.name))
             pool = stack.enter_context(ThreadPoolExecutor(self.jobs, thread_name_prefix="trial"))
             stack.callback(self._end_running)
@@ -309,28 +310,10 @@ class Study:
             for watcher in self.watchers:
                 watcher(event)
 
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM, while a study runs in the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def on_signal(signum: int, frame: FrameType | None) -> None:
-            if self._stopping:
-                self.kill()
-                raise KeyboardInterrupt
-            self.stop()
-            if self._thinking:
-                raise KeyboardInterrupt
-
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(s, on_signal) for s in signals]
-        try:
-            yield
-        finally:
-            for number, handler in zip(signals, before, strict=True):
-                signal.signal(number, handler)
+    def _on_signal(self) -> None:
+        self.stop()
+        if self._thinking:
+            raise KeyboardInterrupt
 
 
 def prepare(spec: StudySpec, store: Store) -> StudySpec:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import Trial, by_number, effect, measured_outcome
 from tcs_hpt.report import figures, words
+from tcs_hpt.report.pages import page_template, replace_file
 from tcs_hpt.report.tables import (
     StudySummary,
     compare_configs,
@@ -23,9 +20,6 @@ from tcs_hpt.report.tables import (
 )
 from tcs_hpt.space import format_value
 from tcs_hpt.spec import CategoricalParameter, ParameterSpec, StudySpec, same_scalar
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 ANALYSIS_PARTS = (
     ("problem_diagnosis", "1. Problem diagnosis"),
@@ -84,7 +78,7 @@ def render_html(
         "generated_at": generated_at,
         "version": version,
     }
-    return _template().render(context)
+    return page_template("study.html.j2").render(context)
 
 
 def write_html(
@@ -105,38 +99,12 @@ def write_html(
     text = render_html(
         study, trials, task_ref=task_ref, generated_at=generated_at, version=version, store_url=store_url
     )
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            # A lone surrogate can reach a record through a script's log; it has no UTF-8.
-            file.write(text.encode("utf-8", "replace").decode("utf-8"))
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+        replace_file(path, text)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise UserError(
             f"the report cannot be written to {path}: {error}", hint="Choose another place for the report."
         ) from error
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    source = files("tcs_hpt.report").joinpath("study.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.from_string(source)
 
 
 def _sentences(study: StudySpec, summary: StudySummary) -> dict[str, str]:

@@ -13,9 +13,8 @@ from rich.console import Console
 from tcs_hpt.compare import Recorded, StudyBegan, StudyOver, TrialOver, Update
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import Proposal, Trial, Usage
-from tcs_hpt.report.comparison import mean_ranks, task_results
-from tcs_hpt.report.comparison_figure import best_so_far
-from tcs_hpt.report.comparison_files import (
+from tcs_hpt.report.comparison.figure import best_so_far
+from tcs_hpt.report.comparison.files import (
     History,
     flat,
     json_line,
@@ -25,9 +24,10 @@ from tcs_hpt.report.comparison_files import (
     trial_rows,
     write_files,
 )
-from tcs_hpt.report.comparison_rows import Row, row_of
-from tcs_hpt.report.comparison_text import Run, sections
-from tcs_hpt.report.comparison_views import JsonProgress, LiveProgress, PlainProgress, Progress
+from tcs_hpt.report.comparison.means import mean_ranks, task_results
+from tcs_hpt.report.comparison.rows import Row, row_of
+from tcs_hpt.report.comparison.text import Run, sections
+from tcs_hpt.report.comparison.views import JsonProgress, LiveProgress, PlainProgress, Progress
 from tcs_hpt.report.sections import print_sections, to_markdown
 from tcs_hpt.spec import Config
 from tests.build import study as make_study

@@ -43,7 +43,9 @@ def test_the_sample_study() -> None:
     assert summary.path[0].effect == pytest.approx(0.0112)
     assert summary.sources == {"start": 1, "agents": 8, "expert": 1}
     assert list(summary.fallbacks.values()) == [(4,)]
-    assert summary.analysis_fallbacks == {"the analysis was cut at 400 tokens; the deterministic diagnosis stood in": (9,)}
+    assert summary.analysis_fallbacks == {
+        "the analysis was cut at 400 tokens; the deterministic diagnosis stood in": (9,)
+    }
     assert (summary.rejected, summary.repairs, summary.calls) == (2, 1, 21)
     assert summary.failures == {"diverged": (3,), "out_of_memory": (10,)}
     assert (summary.prompt_tokens, summary.completion_tokens) == (21 * 812, 21 * 143)

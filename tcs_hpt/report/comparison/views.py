@@ -18,7 +18,7 @@ from rich.text import Text
 from tcs_hpt.compare import StudyBegan, StudyOver, TrialOver, Update
 from tcs_hpt.records import Trial
 from tcs_hpt.report import words
-from tcs_hpt.report.comparison_rows import label
+from tcs_hpt.report.comparison.rows import label
 from tcs_hpt.spec import Objective, StudySpec
 
 MARKS = {"left": ("·", "dim"), "running": ("◐", "yellow"), "done": ("●", "green"), "failed": ("✗", "red")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tcs_hpt.report import figures
-from tcs_hpt.report.comparison import MethodResult, TaskResult
+from tcs_hpt.report.comparison.means import MethodResult, TaskResult
 from tcs_hpt.statistics import mean_std
 
 if TYPE_CHECKING:

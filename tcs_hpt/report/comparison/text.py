@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from tcs_hpt.report import words
-from tcs_hpt.report.comparison import (
+from tcs_hpt.report.comparison.means import (
     SIGNIFICANCE,
     Difference,
     MethodResult,
@@ -15,7 +15,7 @@ from tcs_hpt.report.comparison import (
     mean_ranks,
     summed,
 )
-from tcs_hpt.report.comparison_rows import Row
+from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.live import STOPPED
 from tcs_hpt.report.sections import Grid, Section
 from tcs_hpt.spec import Frozen

@@ -11,13 +11,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -25,17 +20,15 @@ from tcs_hpt.compare import Recorded
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import incumbent, ordered
 from tcs_hpt.report import export
-from tcs_hpt.report.comparison import TaskResult
-from tcs_hpt.report.comparison_figure import best_so_far
-from tcs_hpt.report.comparison_rows import Row, row_of
-from tcs_hpt.report.comparison_text import Run, sections
+from tcs_hpt.report.comparison.figure import best_so_far
+from tcs_hpt.report.comparison.means import TaskResult
+from tcs_hpt.report.comparison.rows import Row, row_of
+from tcs_hpt.report.comparison.text import Run, sections
 from tcs_hpt.report.export import Cell
+from tcs_hpt.report.pages import page_template, replace_file
 from tcs_hpt.report.sections import to_markdown
 from tcs_hpt.report.tables import exact
 from tcs_hpt.spec import Frozen
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 HISTORY = "comparison.json"
 TABLE = "table.md"
@@ -104,27 +97,12 @@ def write_files(
         HISTORY: history.model_dump_json(indent=1) + "\n",
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for file, content in contents.items():
-            _replace(folder / file, content)
+            replace_file(folder / file, content)
     except OSError as error:
         raise UserError(
             f"the comparison cannot be written to {folder}: {error}", hint="Choose another --output folder."
         ) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary: Path | None = None
-    try:
-        with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(text.encode("utf-8", "replace"))  # a script's log may hold a lone surrogate
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 # -- rows for other programs --------------------------------------------------------------------------------
@@ -194,25 +172,10 @@ def render_page(
     from markupsafe import Markup
 
     figures = {r.task: Markup(best_so_far(r, f"progress{i}")) for i, r in enumerate(results)}
-    return _template().render(
+    return page_template("comparison.html.j2").render(
         name=name,
         sections=sections(results, runs),
         figures=figures,
         version=version,
         generated_at=generated_at,
     )
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    source = files("tcs_hpt.report").joinpath("comparison.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.from_string(source)

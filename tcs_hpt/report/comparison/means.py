@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tcs_hpt.errors import UserError
-from tcs_hpt.report.comparison_rows import Row
+from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.spec import Objective
 from tcs_hpt.statistics import Interval, MeanStd, mean_std, paired_difference, sign_flip_test
 

@@ -1,0 +1,54 @@
+"""Options that several commands take, in one wording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tcs_hpt.errors import UserError
+
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Database: a URL or the path of a SQLite file. Default: a file in your data folder.",
+        show_default=False,
+    ),
+]
+ProfileOption = Annotated[
+    str, typer.Option(help="A size of the task. Default: quick for built-in tasks.", show_default=False)
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(help="The language model, e.g. ollama:qwen3:8b, openai:URL#NAME, embedded:smollm2-135m."),
+]
+AnalysisModelOption = Annotated[
+    str, typer.Option(help="Another model for the Analysis Agent.", show_default=False)
+]
+OptimizerModelOption = Annotated[
+    str, typer.Option(help="Another model for the Optimizer Agent.", show_default=False)
+]
+PullOption = Annotated[
+    bool, typer.Option("--pull", help="Let the Ollama server fetch a model that it does not have.")
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(envvar="TCS_HPT_DATA_DIR", help="Where the task's data is.", show_default=False),
+]
+PythonOption = Annotated[
+    str, typer.Option(help="Interpreter of your environment, for {python}.", show_default=False)
+]
+
+
+def existing_data_dir(given: Path | None) -> Path | None:
+    """The data folder as an absolute path.
+
+    Raises:
+        UserError: It is named and not there.
+    """
+    if given is not None and not given.is_dir():
+        raise UserError(f"there is no data folder {given}", hint="Check --data-dir or TCS_HPT_DATA_DIR.")
+    return given.resolve() if given else None

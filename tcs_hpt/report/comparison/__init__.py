@@ -1,0 +1,1 @@
+"""Comparisons: rows, means and differences, and how they are shown."""

@@ -1,0 +1,49 @@
+"""HTML pages: templates of this package, and files that a reader sees whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+@cache
+def page_template(name: str) -> Template:
+    """A template of `tcs_hpt.report`: everything is escaped, and an unknown name is an error."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.from_string(files("tcs_hpt.report").joinpath(name).read_text(encoding="utf-8"))
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file; a reader sees the old one or the new one, never half of one. Its folder is created.
+
+    Raises:
+        OSError: It cannot be written; nothing is left behind.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            # A lone surrogate can reach a record through a script's log; it has no UTF-8.
+            file.write(text.encode("utf-8", "replace"))
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise
