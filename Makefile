@@ -27,7 +27,7 @@ golden: $(VENV)/.dev-installed   ## write golden files anew; read the diff befor
 benchmarks: $(VENV)/.dev-installed
 	$(BIN)/python benchmarks/state_report.py
 	$(BIN)/python benchmarks/token_estimate.py
-	$(BIN)/python benchmarks/decision_cost.py
+	$(BIN)/python -m benchmarks.decision_cost
 	$(BIN)/tcs-hpt compare mlp_digits --methods random,coin,expert --seeds 10 --name methods --store runs/methods.db
 
 clean:

@@ -1,6 +1,6 @@
 """Seconds and tokens per decision of a local model, by agent, while the history grows.
 
-    python benchmarks/decision_cost.py [--model embedded:smollm2-135m]...
+    python -m benchmarks.decision_cost [--model embedded:smollm2-135m]...
 
 A decision is what happens between two trials: one analysis and one proposal. Histories come from random
 configurations with made-up scores, so nothing is trained.
@@ -13,8 +13,8 @@ import statistics
 
 from rich.console import Console
 from rich.table import Table
-from state_report import history
 
+from benchmarks.state_report import history
 from tcs_hpt.catalog import load_task
 from tcs_hpt.llm.opening import open_model
 from tcs_hpt.proposers import AgentsProposer, ProposalContext

@@ -21,7 +21,7 @@ Config: TypeAlias = dict[str, Scalar]
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 ProfileName: TypeAlias = str
-Start: TypeAlias = Literal["defaults", "cold"]
+Start: TypeAlias = Literal["defaults", "knowledge", "cold"]
 AnswerStyle: TypeAlias = Literal["choice", "free"]
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=64)]

@@ -19,7 +19,6 @@ from tcs_hpt.compare import (
     TaskEntry,
     TrialOver,
     Update,
-    comparison_of,
     enter,
     parse_contenders,
     parse_seeds,
@@ -167,9 +166,6 @@ def test_names_of_studies_fit_and_tell_apart() -> None:
     assert names[0] != names[1]
     for name in names:
         assert StudySpec(name=name, task=task()).name == name
-        assert comparison_of(name) == "c" * 40
-    assert comparison_of("mlp_digits-20250101-120000") == ""
-    assert comparison_of("a--b--mlp--coin--0") == "a--b"
 
 
 def test_the_plan_is_seed_by_seed_under_equal_rules(world: World) -> None:
@@ -381,7 +377,10 @@ def test_stopping_while_models_think_loses_nothing_but_the_thought(world: World)
     helper.join()
     assert {(o.reason, o.failure) for o in overs} == {("interrupted", "")}
     for study in studies_of(world.store, "c"):
-        assert all(t.state == "finished" for t in study.trials)
+        assert {t.state for t in study.trials} <= {
+            "finished",
+            "interrupted",
+        }  # the other study may be training
         assert not any(t.proposal.fallback for t in study.trials)
 
 

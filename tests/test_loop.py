@@ -80,6 +80,7 @@ def test_a_study_runs_its_trials_and_records_everything(store: Store, tmp_path: 
     assert [t.number for t in trials] == [1, 2, 3, 4]
     assert [t.proposal.source for t in trials] == ["start", "agents", "agents", "agents"]
     assert all(len(t.epochs) == 3 and t.state == "finished" for t in trials)
+    assert all(t.proposal.seconds > 0 for t in trials)
     assert [e.event.kind for e in store.events("s")] == [e.kind for e in seen]
     kinds = [e.kind for e in seen]
     assert kinds[0] == "study_started"

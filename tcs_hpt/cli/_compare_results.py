@@ -15,7 +15,7 @@ from rich.console import Console
 
 from tcs_hpt import __version__
 from tcs_hpt.cli._shared import explicit_url, study_folder
-from tcs_hpt.compare import PlannedStudy, Recorded, StudyOver, comparison_of, studies_of
+from tcs_hpt.compare import PlannedStudy, Recorded, StudyOver, studies_of
 from tcs_hpt.errors import UserError
 from tcs_hpt.loop import utc_now
 from tcs_hpt.loop._devices import visible_devices
@@ -104,7 +104,7 @@ def show_again(database: Store, name: str, output: Path | None, *, against: str,
     history = read_history(usual_folder(database, name))
     rows = rows_of(studies, history.failures)
     if not rows:
-        known = sorted({s for r in database.list_studies() if (s := comparison_of(r.name))})
+        known = sorted({r.comparison for r in database.list_studies() if r.comparison})
         raise UserError(
             f"there is no comparison {name!r} in {database.label}",
             hint=f"Comparisons: {', '.join(known) or 'none yet'}.",

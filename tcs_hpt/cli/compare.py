@@ -33,6 +33,7 @@ from tcs_hpt.cli.options import (
     ProfileOption,
     PullOption,
     PythonOption,
+    StartOption,
     StoreOption,
     existing_data_dir,
 )
@@ -44,7 +45,6 @@ from tcs_hpt.compare import (
     StudyOver,
     TaskEntry,
     Update,
-    comparison_of,
     enter,
     parse_contenders,
     parse_seeds,
@@ -85,9 +85,7 @@ def compare(
         ),
     ] = "",
     profile: ProfileOption = "",
-    start: Annotated[
-        str, typer.Option(help=f"How every study begins: {' or '.join(get_args(Start))}.")
-    ] = "defaults",
+    start: StartOption = "defaults",
     model: ModelOption = "auto",
     analysis_model: AnalysisModelOption = "",
     optimizer_model: OptimizerModelOption = "",
@@ -202,7 +200,7 @@ def _free_name(database: Store, tasks: Sequence[str]) -> str:
     """Tasks and time; with a number behind it when another comparison began in the same second."""
     what = tasks[0][:20] if len(tasks) == 1 else f"{len(tasks)}-tasks"
     name = f"{what}-{datetime.now():%Y%m%d-%H%M%S}"
-    taken = {comparison_of(row.name) for row in database.list_studies()}
+    taken = {row.comparison for row in database.list_studies()}
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in taken)
 
 

@@ -31,6 +31,12 @@ AnalysisModelOption = Annotated[
 OptimizerModelOption = Annotated[
     str, typer.Option(help="Another model for the Optimizer Agent.", show_default=False)
 ]
+StartOption = Annotated[
+    str,
+    typer.Option(
+        help="Trial 1: the task's defaults; knowledge: sensible values by name; cold: the method's own choice."
+    ),
+]
 PullOption = Annotated[
     bool, typer.Option("--pull", help="Let the Ollama server fetch a model that it does not have.")
 ]

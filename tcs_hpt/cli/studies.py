@@ -12,7 +12,6 @@ from rich.table import Table
 
 from tcs_hpt.cli._shared import explicit_url, reference_of, study_folder, write_report
 from tcs_hpt.cli.options import StoreOption
-from tcs_hpt.compare import comparison_of
 from tcs_hpt.loop import disk_use
 from tcs_hpt.report.closing import print_summary
 from tcs_hpt.report.words import count
@@ -37,10 +36,10 @@ def studies(
         table.add_column("study", no_wrap=True)  # a name that is cut cannot be copied
         for column in ("task", "method", "trials", "best", "created"):
             table.add_column(column)
-        groups = {} if everything else _comparisons(database, rows)
+        groups = {} if everything else _comparisons(rows)
         shown: set[str] = set()
         for row in rows:
-            name = comparison_of(row.name)
+            name = row.comparison
             if name not in groups:
                 table.add_row(*_line(row))
             elif name not in shown:
@@ -53,15 +52,13 @@ def studies(
             )
 
 
-def _comparisons(database: Store, rows: Sequence[StudyRow]) -> dict[str, list[StudyRow]]:
+def _comparisons(rows: Sequence[StudyRow]) -> dict[str, list[StudyRow]]:
     """The studies of each comparison, newest first."""
     groups: dict[str, list[StudyRow]] = {}
     for row in rows:
-        name = comparison_of(row.name)
-        if name:
-            groups.setdefault(name, []).append(row)
-    # A study may be called so without being one; its declaration tells.
-    return {n: g for n, g in groups.items() if database.get_study(g[0].name).comparison == n}
+        if row.comparison:
+            groups.setdefault(row.comparison, []).append(row)
+    return groups
 
 
 def _line(row: StudyRow) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from tcs_hpt.cli.options import (
     ProfileOption,
     PullOption,
     PythonOption,
+    StartOption,
     StoreOption,
     existing_data_dir,
 )
@@ -58,9 +59,7 @@ def tune(
     analysis_model: AnalysisModelOption = "",
     optimizer_model: OptimizerModelOption = "",
     pull: PullOption = False,
-    start: Annotated[
-        str, typer.Option(help="Trial 1: the task's defaults, or cold: the method's own.")
-    ] = "defaults",
+    start: StartOption = "defaults",
     seed: Annotated[int, typer.Option(min=0, help="Drives search, models and training.")] = 0,
     jobs: Annotated[
         int, typer.Option(min=1, help="Trials at the same time; one GPU each if there are several.")

@@ -17,7 +17,7 @@ from tcs_hpt.compare._plan import (
     plan,
     study_name,
 )
-from tcs_hpt.compare._recorded import Recorded, comparison_of, recorded, studies_of
+from tcs_hpt.compare._recorded import Recorded, recorded, studies_of
 from tcs_hpt.compare._run import ComparisonRun, StudyBegan, StudyOver, TrialOver, Update
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "TaskEntry",
     "TrialOver",
     "Update",
-    "comparison_of",
     "enter",
     "parse_contenders",
     "parse_seeds",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tcs_hpt.compare._models import ModelPool, SharedModel
-from tcs_hpt.compare._recorded import SEPARATOR, comparison_of
+from tcs_hpt.compare._recorded import SEPARATOR
 from tcs_hpt.errors import ModelError, TcsHptError, UserError
 from tcs_hpt.loop import prepare
 from tcs_hpt.proposers import NEEDS_MODEL, make_proposer
@@ -255,7 +255,7 @@ def enter(planned: Sequence[PlannedStudy], store: Store) -> None:
     others = [
         store.get_study(row.name)
         for row in store.list_studies()
-        if comparison_of(row.name) == comparison and row.name not in names
+        if row.comparison == comparison and row.name not in names
     ]
     for other in others:
         if other.comparison == comparison:

@@ -47,14 +47,8 @@ def recorded(store: Store, name: str) -> Recorded:
     return Recorded(store.get_study(name), tuple(store.load_trials(name)), ended)
 
 
-def comparison_of(study: str) -> str:
-    """The comparison that a study's name speaks of; empty when it speaks of none. Its declaration has the last word."""
-    parts = study.rsplit(SEPARATOR, 3)
-    return parts[0] if len(parts) == 4 else ""
-
-
 def studies_of(store: Store, comparison: str) -> list[Recorded]:
     """All studies of a comparison, in the order in which they were entered; empty when there is no such comparison."""
-    names = [row.name for row in reversed(store.list_studies()) if comparison_of(row.name) == comparison]
-    found = [recorded(store, name) for name in names]
-    return [study for study in found if study.spec.comparison == comparison]
+    return [
+        recorded(store, row.name) for row in reversed(store.list_studies()) if row.comparison == comparison
+    ]

@@ -44,6 +44,12 @@ _PATTERNS: tuple[tuple[Role, str], ...] = (
 )
 _COMPILED = tuple((role, re.compile(pattern)) for role, pattern in _PATTERNS)
 _BOOSTING = re.compile(r"min_child|reg_(alpha|lambda)|colsample")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def snake_case(name: str) -> str:
+    """A name in lower case words joined by underscores: `learningRate`, `learning-rate` and `learning.rate` are one."""
+    return re.sub(r"[-.\s]+", "_", _HUMP.sub("_", name)).lower()
 
 
 def role_of(name: str, beside: Collection[str] = ()) -> Role:
@@ -53,7 +59,7 @@ def role_of(name: str, beside: Collection[str] = ()) -> Role:
         name: The parameter.
         beside: Names in the same space: `gamma` is a penalty in boosting and the reach of a kernel in an SVM.
     """
-    lowered = name.lower().replace("-", "_").replace(".", "_")
+    lowered = snake_case(name)
     if lowered == "gamma":
         return "regularization" if any(_BOOSTING.search(n.lower()) for n in beside) else "capacity"
     return next((role for role, pattern in _COMPILED if pattern.search(lowered)), "other")

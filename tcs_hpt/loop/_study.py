@@ -223,8 +223,12 @@ class Study:
     def _propose(self, trials: Sequence[Trial], number: int) -> Proposal | None:
         """Ask the proposer; Ctrl-C while it thinks loses nothing but the thought."""
         self._thinking = True
+        began = time.perf_counter()
         try:
-            return self.proposer.propose(ProposalContext(self.spec, trials, number, self._tell))
+            proposal = self.proposer.propose(ProposalContext(self.spec, trials, number, self._tell))
+            if proposal is None:
+                return None
+            return proposal.model_copy(update={"seconds": time.perf_counter() - began})
         except KeyboardInterrupt:
             if not self._stopping:
                 raise

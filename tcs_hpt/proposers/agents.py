@@ -6,7 +6,6 @@ the proposal says so and keeps every call.
 
 from __future__ import annotations
 
-import time
 from typing import TypeVar
 
 from tcs_hpt.agents import Agent, AnalysisAgent, Answered, OptimizerAgent
@@ -48,7 +47,6 @@ class AgentsProposer:
         Raises:
             ModelError: The model fails at the very first question of a study; later failures are recorded instead.
         """
-        began = time.perf_counter()
         if context.is_start:
             proposal: Proposal | None = self._start(context)
             if proposal is not None and proposal.calls and all(_died(c) for c in proposal.calls):
@@ -60,16 +58,14 @@ class AgentsProposer:
             proposal = self._next(context)
         for model in {id(m): m for m in (self._analysis_model, self._optimizer_model)}.values():
             model.rest()
-        if proposal is None:
-            return None
-        return proposal.model_copy(update={"seconds": time.perf_counter() - began})
+        return proposal
 
     # -- first trial ----------------------------------------------------------------------------------------
 
     def _start(self, context: ProposalContext) -> Proposal:
-        if context.study.start == "cold":
-            return self._cold_start(context)
         proposal = given_start(context)
+        if proposal is None:
+            return self._cold_start(context)
         if not proposal.config:
             return proposal
         answered = self._analyst(context).bootstrap(proposal.config)

@@ -30,8 +30,8 @@ class RandomProposer:
 
     def propose(self, context: ProposalContext) -> Proposal | None:
         """A configuration that was not tried yet; a duplicate is drawn again."""
-        if context.is_start and context.study.start == "defaults":
-            return given_start(context)
+        if context.is_start and (start := given_start(context)) is not None:
+            return start
         return drawn(context, "random", "Drawn at random.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tcs_hpt.agents.optimizer import OptimizerAgent
 from tcs_hpt.evidence.candidates import Candidate, CandidateList
+from tcs_hpt.evidence.knowledge import knowledge
 from tcs_hpt.guard import AGENT_RULES, FREE_RULES, Rules, check
 from tcs_hpt.proposers._base import ProposalContext
 from tcs_hpt.proposers.views import TcsView, View
@@ -13,11 +14,19 @@ from tcs_hpt.spec import Config
 _PICK, _COLD = 2, 3  # purposes of random numbers
 
 
-def given_start(context: ProposalContext) -> Proposal:
-    """Trial 1 when the study starts from the task's defaults."""
-    return guarded(
-        context, Proposal(config=context.space.defaults(), source="start", reason="The task's defaults.")
-    )
+def given_start(context: ProposalContext) -> Proposal | None:
+    """Trial 1 when it is the same for every method: the task's defaults, or what is known of the names.
+
+    None in a cold start, where each method makes its own.
+    """
+    if context.study.start == "cold":
+        return None
+    if context.study.start == "knowledge":
+        config, reasons = knowledge(context.task, context.study.description).start(context.space)
+        reason = "; ".join(f"{name}: {why}" for name, why in reasons.items()) + "."
+    else:
+        config, reason = context.space.defaults(), "The task's defaults."
+    return guarded(context, Proposal(config=config, source="start", reason=reason))
 
 
 def guarded(
@@ -59,14 +68,10 @@ class ExpertProposer:
     def propose(self, context: ProposalContext) -> Proposal | None:
         """The best single change by diagnosis and past effects."""
         if context.is_start:
-            if context.study.start == "defaults":
-                return given_start(context)
-            return guarded(
-                context,
-                Proposal(
-                    config=context.space.middles(), source="expert", reason="The middle of every scale."
-                ),
+            cold = Proposal(
+                config=context.space.middles(), source="expert", reason="The middle of every scale."
             )
+            return given_start(context) or guarded(context, cold)
         if context.candidates is None:
             return None
         top = context.candidates.candidates[0]
@@ -87,9 +92,7 @@ class CoinProposer:
     def propose(self, context: ProposalContext) -> Proposal | None:
         """A random one of the listed changes."""
         if context.is_start:
-            if context.study.start == "defaults":
-                return given_start(context)
-            return self._cold(context)
+            return given_start(context) or self._cold(context)
         listed = self._view.candidates(context)
         if listed is None:
             return None

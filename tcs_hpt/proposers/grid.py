@@ -38,8 +38,8 @@ class GridProposer:
 
     def propose(self, context: ProposalContext) -> Proposal | None:
         """The farthest untested grid point; None when the space is exhausted."""
-        if context.is_start and context.study.start == "defaults":
-            return given_start(context)
+        if context.is_start and (start := given_start(context)) is not None:
+            return start
         levels = first_levels(context.space, context.study.trials)
         while levels <= FINEST:
             point = self._farthest(context, levels)

@@ -11,7 +11,6 @@ running; when it goes on repeating, the configuration is drawn at random and the
 from __future__ import annotations
 
 import importlib
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -45,15 +44,8 @@ class SamplerProposer(ABC):
 
     def propose(self, context: ProposalContext) -> Proposal | None:
         """The sampler's configuration; None when the space is exhausted."""
-        began = time.perf_counter()
-        proposal = self._propose(context)
-        if proposal is None:
-            return None
-        return proposal.model_copy(update={"seconds": time.perf_counter() - began})
-
-    def _propose(self, context: ProposalContext) -> Proposal | None:
-        if context.is_start and context.study.start == "defaults":
-            return given_start(context)
+        if context.is_start and (start := given_start(context)) is not None:
+            return start
         scored = len(finished(context.trials))
         if scored < self.startup:
             return drawn(context, self.source, f"Drawn at random; {self._waits(scored)}.")

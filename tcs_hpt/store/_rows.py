@@ -36,6 +36,8 @@ class StudyRow:
     """The best score; None before the first."""
     created_at: str
     """ISO 8601, UTC."""
+    comparison: str = ""
+    """The comparison that it belongs to; empty for a study of its own."""
 
 
 class StoredEvent(NamedTuple):
@@ -125,6 +127,7 @@ def study_rows(connection: sa.Connection) -> list[StudyRow]:
                 finished=finished,
                 best=highest if maximize else lowest,
                 created_at=created_at,
+                comparison=spec.get("comparison", ""),
             )
         )
     return rows

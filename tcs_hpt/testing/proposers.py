@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tcs_hpt.evidence.knowledge import knowledge
 from tcs_hpt.proposers import ProposalContext, Proposer
 from tcs_hpt.records import EpochRecord, Failure, Proposal, Trial
 from tcs_hpt.space import SearchSpace
@@ -208,12 +209,16 @@ class ProposerContract:
         assert resumed.change == straight.change
         assert resumed.base_trial == shifted[straight.base_trial]
 
-    def test_a_study_starts_from_the_defaults(self, proposer: Proposer, study: StudySpec) -> None:
+    def test_a_study_starts_as_every_method_does(self, proposer: Proposer, study: StudySpec) -> None:
         """Unless it starts cold: then it is the method's own business, inside the space."""
         space = SearchSpace(study.task.params)
         given = proposer.propose(ProposalContext(study, [], 1))
         assert given is not None
         assert (given.source, given.config) == ("start", space.defaults())
+        sensible = study.model_copy(update={"start": "knowledge"})
+        known = proposer.propose(ProposalContext(sensible, [], 1))
+        assert known is not None
+        assert (known.source, known.config) == ("start", knowledge(study.task).start(space)[0])
         cold = study.model_copy(update={"start": "cold"})
         own = proposer.propose(ProposalContext(cold, [], 1))
         assert own is not None
@@ -231,7 +236,7 @@ class ProposerContract:
         assert (again.source, again.config) == ("start", space.defaults())
 
     @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-    @pytest.mark.parametrize("start", ["defaults", "cold"])
+    @pytest.mark.parametrize("start", ["defaults", "knowledge", "cold"])
     def test_a_small_space_is_used_up_to_the_last_configuration(
         self, proposer: Proposer, start: str, direction: str
     ) -> None:

@@ -252,7 +252,7 @@ def test_unequal_rules_are_said() -> None:
     assert "Unequal numbers of trials" in text
     assert "Unequal starts" in text
     assert "Unequal profiles" not in text
-    assert "3 or 9 trials from the task's defaults or start cold" in text
+    assert "3 or 9 trials from the task's defaults or a first configuration of its own (start cold)" in text
     assert "Unequal" not in said(make_rows({"coin": [0.5], "x": [0.5]}))
 
 

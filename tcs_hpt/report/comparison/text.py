@@ -38,6 +38,14 @@ class Run(Frozen):
     """Studies at the same time."""
 
 
+STARTS: dict[str, str] = {
+    "defaults": "the task's defaults",
+    "knowledge": "sensible values by name (start knowledge)",
+    "cold": "a first configuration of its own (start cold)",
+}
+"""Where trial 1 comes from, in words."""
+
+
 def sections(results: Sequence[TaskResult], runs: Sequence[Run] = ()) -> list[Section]:
     """Everything there is to say, task by task, then over all tasks, then how it was run."""
     found = [_task_section(result) for result in results]
@@ -71,7 +79,7 @@ def _setting(rows: Sequence[Row]) -> str:
         return " or ".join(map(str, dict.fromkeys(values)))
 
     seeds = sorted({r.seed for r in rows})
-    start = each("the task's defaults" if r.start == "defaults" else f"start {r.start}" for r in rows)
+    start = each(STARTS[r.start] for r in rows)
     profile = each(r.profile or "the bare manifest" for r in rows)
     return (
         f"Every method: {each(r.budget for r in rows)} trials from {start}; profile: {profile}; "

@@ -1,0 +1,61 @@
+"""Runs what a folder of results still lacks, several studies at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.dev import results
+from benchmarks.dev.studies import Method, Row, Unit, run_unit
+from tcs_hpt.spec import Start
+
+
+def planned(
+    problems: Sequence[str],
+    methods: Sequence[Method],
+    seeds: Sequence[int],
+    *,
+    start: Start,
+    trials: int,
+) -> list[Unit]:
+    """Every study, seed by seed, so that a run cut short has all methods on equal seeds."""
+    return [
+        Unit(problem, method, seed, start, trials)
+        for seed in seeds
+        for problem in problems
+        for method in methods
+    ]
+
+
+def run(units: Sequence[Unit], folder: Path, *, jobs: int, console: Console) -> int:
+    """Run the units that the folder has no complete study of, and write each when it is over.
+
+    Returns:
+        How many were run.
+    """
+    there = {rows[0].study for rows in results.read(folder)}
+    left = [unit for unit in units if unit.study not in there]
+    for rows in track(
+        _run_all(left, jobs), total=len(left), description="studies", console=console, transient=True
+    ):
+        results.append(folder, rows)
+    return len(left)
+
+
+def _run_all(units: Sequence[Unit], jobs: int) -> Iterator[list[Row]]:
+    """Rows of each study, in the order in which they end; an error ends all of them."""
+    if jobs == 1:
+        yield from map(run_unit, units)
+        return
+    # A fresh interpreter for each worker: torch and OpenMP do not survive a fork.
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        for future in as_completed([pool.submit(run_unit, unit) for unit in units]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
