@@ -107,7 +107,7 @@ class Analysis(Frozen):
     expected_outcome: Outcome | None
     """What the change will do against its base; None before the first trial."""
     by: Source = "agents"
-    """`agents`, or `diagnosis` when the deterministic diagnosis stood in for a failed analysis."""
+    """`agents`; for a failed analysis `diagnosis` when the deterministic diagnosis stood in, else `nobody`."""
     failure: str = ""
     """Why the agent's own analysis could not be used; empty when it could."""
     note: str = ""

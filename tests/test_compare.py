@@ -129,7 +129,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_methods_may_carry_a_model() -> None:
     assert parse_contenders("tcs-paper@ollama:qwen3:8b, coin:tcs-paper,random") == (
         Contender("tcs-paper", "ollama:qwen3:8b"),
-        Contender("coin:tcs-paper"),
+        Contender("coin"),
         Contender("random"),
     )
 
@@ -157,6 +157,19 @@ def test_seeds_are_a_number_or_a_list() -> None:
     for wrong in ("0", "", "a", "1,1", "-1", "1.5"):
         with pytest.raises(UserError):
             parse_seeds(wrong)
+
+
+def test_a_seed_is_not_taken_for_a_number_of_seeds() -> None:
+    with pytest.raises(UserError) as caught:
+        parse_seeds("2024")
+    assert "--seeds 2024," in caught.value.hint
+
+
+def test_a_shorter_budget_is_no_comparison(world: World) -> None:
+    world.make(world.plan("coin", "1", trials=3), Executor()).run()
+    with pytest.raises(UserError, match="has 3 trials already"):
+        enter(world.plan("coin,expert", "1", trials=2), world.store)
+    assert [row.trials for row in world.store.list_studies()] == [3]  # refused as a whole
 
 
 def test_names_of_studies_fit_and_tell_apart() -> None:

@@ -152,6 +152,9 @@ def test_the_result_of_a_dead_engines_trial_is_recovered_at_once(store: Store, t
     trials = study.trials
     assert [(t.number, t.state, t.value) for t in trials] == [(1, "finished", 0.93), (2, "finished", 0.5)]
     assert len(trials[0].epochs) == 1
+    kinds = [e.event.kind for e in store.events("s")]
+    # The time between the kill and this run must not count as spent: this run begins before anything is recovered.
+    assert kinds.index("study_started") < kinds.index("trial_ended")
 
 
 def test_without_a_result_it_is_interrupted_and_tried_again(store: Store, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from tcs_hpt.records import Message, ModelCall, Rejected, Role
 ATTEMPTS = 2
 """The first try and one repair round that shows the error."""
 TEMPERATURE = 0.7
+FAILED = "the model failed: "
+"""Begins the problem of a call that gave no answer at all."""
 
 T = TypeVar("T")
 
@@ -36,6 +38,11 @@ class Answered(Generic[T]):
         if self.value is not None or not self.calls:
             return ""
         return "; ".join(self.calls[-1].problems)
+
+
+def gave_nothing(call: ModelCall) -> bool:
+    """Whether the model failed instead of answering."""
+    return any(p.startswith(FAILED) for p in call.problems)
 
 
 def call_seed(study_seed: int, position: int, role: Role, attempt: int) -> int:
@@ -109,6 +116,8 @@ def ask(
         if parsed.value is not None and not problems:
             return Answered(parsed.value, tuple(calls), tuple(rejected))
         rejected.append(Rejected(attempt=attempt, config=_storable(parsed.raw), reasons=problems))
+        if any(p.startswith(FAILED) for p in problems):
+            continue  # nothing was said that could be repaired: ask the same again
         repair = render("repair.v1", problems=[p[:300] for p in problems[:5]])
         messages = (
             *prompt.messages,
@@ -124,7 +133,7 @@ def _answer(
     try:
         reply = model.complete(request)
     except ModelError as error:
-        return ChatReply(text=""), Parsed(None, (f"the model failed: {error.message}",))
+        return ChatReply(text=""), Parsed(None, (f"{FAILED}{error.message}",))
     parsed = read(reply.text)
     if parsed.value is None and reply.finish_reason == "length":
         cut = f"the answer was cut after {request.max_tokens} tokens; be brief"

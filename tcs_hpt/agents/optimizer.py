@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from tcs_hpt.agents._agent import Agent
 from tcs_hpt.agents.answers import (
     Choice,
@@ -98,8 +100,15 @@ class OptimizerAgent(Agent):
         )
 
     def cold_start(self, check: Check) -> Answered[Choice]:
-        """Choose one of about seven values for every parameter, in one answer."""
-        choices = self.cold_values(self._space)
+        """Choose one of about seven values for every parameter, in one answer.
+
+        The values are shuffled by the seed: in their natural order a small model takes the first or the last of each list.
+        """
+        order = np.random.default_rng(self._seed)
+        choices = {
+            name: tuple(values[int(i)] for i in order.permutation(len(values)))
+            for name, values in self.cold_values(self._space).items()
+        }
         return self._ask(
             "cold_start",
             render("cold_start.v1", **self._shared(), choices=choices),

@@ -19,11 +19,12 @@ from tcs_hpt.compare import PlannedStudy, Recorded, StudyOver, studies_of
 from tcs_hpt.errors import UserError
 from tcs_hpt.loop import utc_now
 from tcs_hpt.loop._devices import visible_devices
-from tcs_hpt.report.comparison.files import PAGE, TABLE, History, read_history, rows_of, write_files
+from tcs_hpt.report.comparison.files import HISTORY, PAGE, TABLE, History, read_history, rows_of, write_files
 from tcs_hpt.report.comparison.means import task_results
 from tcs_hpt.report.comparison.rows import Row, row_of
 from tcs_hpt.report.comparison.text import Run, sections
 from tcs_hpt.report.comparison.views import JsonProgress
+from tcs_hpt.report.pages import replace_file
 from tcs_hpt.report.sections import print_sections, to_markdown
 from tcs_hpt.report.words import count
 from tcs_hpt.store import Store
@@ -82,14 +83,40 @@ def write_results(
     failures = [
         row_of(stored.get(o.spec.name, Recorded(o.spec, (), None)), o.failure) for o in overs if o.failure
     ]
-    known = read_history(folder)
+    home = usual_folder(database, name)
+    known = read_history(home)
     history = History(
-        runs=(*known.runs, run) if any(not o.skipped for o in overs) else known.runs,
+        runs=tuple(r for r in known.runs if r != run)
+        if all(o.skipped for o in overs)
+        else _with(known.runs, run),
         failures=(*(r for r in known.failures if r.study not in mine), *failures),
     )
     rows = rows_of(studies, history.failures)
+    _keep(home, history)
     _write(folder, name, studies, rows, history, against)
     return rows
+
+
+def note_run(database: Store, name: str, run: Run) -> None:
+    """Write down how a run is made before it begins, so that one that is killed has left its trace."""
+    home = usual_folder(database, name)
+    known = read_history(home)
+    _keep(home, known.model_copy(update={"runs": _with(known.runs, run)}))
+
+
+def _with(runs: tuple[Run, ...], run: Run) -> tuple[Run, ...]:
+    return runs if run in runs else (*runs, run)
+
+
+def _keep(home: Path, history: History) -> None:
+    """The history has one place, wherever the tables go."""
+    try:
+        replace_file(home / HISTORY, history.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"the comparison cannot be written to {home}: {error}",
+            hint="Make the folder writable, or choose another --store.",
+        ) from error
 
 
 def _write(

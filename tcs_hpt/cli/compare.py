@@ -17,6 +17,7 @@ from rich.console import Console
 
 from tcs_hpt.catalog import list_tasks, load_task
 from tcs_hpt.cli._compare_results import (
+    note_run,
     print_json,
     print_results,
     show_again,
@@ -150,25 +151,38 @@ def compare(
             enter(planned, database)
             folder = output or usual_folder(database, chosen)
             run = this_run(database, store, chosen, name, jobs)
-            overs, interrupted = _run(
-                planned,
-                models,
-                database,
-                console,
-                jobs=jobs,
-                data_dir=data,
-                python=python,
-                devices=visible_devices() if jobs > 1 else (),
-                as_json=as_json,
-                quiet=quiet,
-            )
+            note_run(database, chosen, run)
+            try:
+                overs, interrupted = _run(
+                    planned,
+                    models,
+                    database,
+                    console,
+                    jobs=jobs,
+                    data_dir=data,
+                    python=python,
+                    devices=visible_devices() if jobs > 1 else (),
+                    as_json=as_json,
+                    quiet=quiet,
+                )
+            except Exception:
+                write_results(database, chosen, folder, planned, [], run, against)
+                raise  # a bug in one study; what the others found is on disk
         rows = write_results(database, chosen, folder, planned, overs, run, against)
         if as_json:
             print_json(rows, chosen, folder)
         elif quiet:
             print(folder / TABLE)
         else:
-            print_results(console, database, chosen, rows, read_history(folder).runs, against, folder)
+            print_results(
+                console,
+                database,
+                chosen,
+                rows,
+                read_history(usual_folder(database, chosen)).runs,
+                against,
+                folder,
+            )
         if interrupted:
             if not as_json and not quiet:
                 print(f"\nInterrupted. Continue with the same command and --name {chosen}")

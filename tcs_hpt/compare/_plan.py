@@ -13,9 +13,12 @@ from tcs_hpt.compare._recorded import SEPARATOR
 from tcs_hpt.errors import ModelError, TcsHptError, UserError
 from tcs_hpt.loop import prepare
 from tcs_hpt.proposers import NEEDS_MODEL, make_proposer
+from tcs_hpt.records import ordered
 from tcs_hpt.spec import Start, StopRules, StudySpec, TaskSpec
 from tcs_hpt.store import Store
 
+MOST_SEEDS = 1000
+"""More than anybody runs: a larger number was meant as a seed."""
 TASK_LENGTH, CONTENDER_LENGTH = 28, 36
 """Characters of the parts of a study's name; a longer part is cut and told apart by a digest."""
 
@@ -80,7 +83,7 @@ def parse_contenders(text: str) -> tuple[Contender, ...]:
             raise UserError(
                 f"a model's name must follow the @, got {word!r}", hint="See tcs-hpt models list."
             )
-        found.append(Contender(method, model))
+        found.append(Contender("coin" if method == "coin:tcs-paper" else method, model))
     twice = [str(c) for c in found if found.count(c) > 1]
     if twice or not found:
         raise UserError(
@@ -103,6 +106,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             hint="For example: --seeds 5, or --seeds 0,3,7.",
         )
     numbers = tuple(int(word) for word in words)
+    if "," not in text and numbers[0] > MOST_SEEDS:
+        raise UserError(
+            f"--seeds {text} means {text} seeds", hint=f"For the one seed {text} write --seeds {text},"
+        )
     if "," not in text:
         numbers = tuple(range(numbers[0]))
     if not numbers or len(set(numbers)) != len(numbers):
@@ -261,6 +268,13 @@ def enter(planned: Sequence[PlannedStudy], store: Store) -> None:
         if other.comparison == comparison:
             _require_fair(specs, other)
     known = {row.name for row in store.list_studies()}
+    for spec in specs:
+        done = len(ordered(store.load_trials(spec.name))) if spec.name in known else 0
+        if done > spec.trials:
+            raise UserError(
+                f"study {spec.name!r} has {done} trials already, and --trials asks for {spec.trials}",
+                hint=f"Use --trials {done} or more, or another --name: a shorter budget cannot be compared with it.",
+            )
     for spec in sorted(specs, key=lambda s: s.name not in known):  # a refusal leaves no new study behind
         prepare(spec, store)
 

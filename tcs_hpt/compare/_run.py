@@ -13,7 +13,7 @@ from typing import TypeAlias
 from tcs_hpt.compare._models import ModelPool
 from tcs_hpt.compare._plan import PlannedStudy, said
 from tcs_hpt.compare._recorded import Recorded, recorded
-from tcs_hpt.errors import TcsHptError
+from tcs_hpt.errors import StoreError, TcsHptError
 from tcs_hpt.events import Event, StopReason, TrialEnded
 from tcs_hpt.execution import Executor, LocalExecutor
 from tcs_hpt.loop import Study, interruptible
@@ -220,7 +220,11 @@ class ComparisonRun:
             self._running.pop(spec.name, None)
         if reason == "interrupted" and spec.name in self._given_up:
             reason, failure = None, self._given_up[spec.name]
-        self._end(StudyOver(spec, reason, failure, trials=len(ordered(store.load_trials(spec.name)))))
+        try:
+            done = len(ordered(store.load_trials(spec.name)))
+        except StoreError as error:  # the database that ended the study is still out of reach
+            done, failure = 0, failure or said(error)
+        self._end(StudyOver(spec, reason, failure, trials=done))
 
     def _made(self, planned: PlannedStudy, known: Recorded, store: Store, device: str) -> Study:
         spec = planned.spec

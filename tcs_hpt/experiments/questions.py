@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tcs_hpt.agents import AnalysisAgent, OptimizerAgent
+from tcs_hpt.agents.conversation import gave_nothing
 from tcs_hpt.errors import ModelError
 from tcs_hpt.evidence.roles import role_of
 from tcs_hpt.experiments.states import ExampleState
@@ -116,7 +117,7 @@ def ask(model: ChatModel, questions: Sequence[Question]) -> Iterator[Answer]:
     for number, question in enumerate(questions):
         analysed, analysis = _analyse(model, question)
         yield analysed
-        silent = silent + 1 if all(_died(call) for call in analysed.calls) else 0
+        silent = silent + 1 if all(gave_nothing(call) for call in analysed.calls) else 0
         if silent and (number == 0 or silent == DEAD):
             raise ModelError(
                 analysed.calls[-1].problems[0], hint="Check its name and server; see `tcs-hpt models list`."
@@ -179,7 +180,3 @@ def _answer(question: Question, role: Role, choice: str | None, calls: Sequence[
         learning_rate=rate,
         calls=tuple(call.model_copy(update={"messages": ()}) for call in calls),
     )
-
-
-def _died(call: ModelCall) -> bool:
-    return any(p.startswith("the model failed: ") for p in call.problems)

@@ -5,6 +5,7 @@ Foreign exceptions are translated here and nowhere else.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import json
@@ -13,7 +14,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -145,6 +146,19 @@ def pull(name: str, *, host: str | None = None, on_progress: Progress | None = N
         server.ask(fetch, model=name)
 
 
+PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "http_proxy", "https_proxy")
+
+
+@contextlib.contextmanager
+def _without_proxies(hidden: bool) -> Iterator[None]:
+    """Hide proxy settings from what is imported meanwhile: they do not concern a server on this machine."""
+    kept = {name: os.environ.pop(name) for name in PROXIES if hidden and name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
 class Server:
     """A connection to an Ollama server.
 
@@ -169,16 +183,18 @@ class Server:
         attempts: int = ATTEMPTS,
         backoff: float = BACKOFF_SECONDS,
     ) -> None:
+        self.address = _address(host)
         try:
-            import httpx
-            import ollama
-            import tenacity
-        except ImportError as error:
+            with _without_proxies(is_local(self.address)):
+                # Importing the package makes a client for the environment's host and proxies.
+                import httpx
+                import ollama
+                import tenacity
+        except (ImportError, ValueError) as error:
             raise ModelUnavailable(
                 f"the client for Ollama cannot be imported: {error}",
-                hint="Run `pip install ollama`.",
+                hint="Run `pip install ollama`; if it is installed, check ALL_PROXY and HTTPS_PROXY.",
             ) from error
-        self.address = _address(host)
         self._read_timeout = read_timeout
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(attempts),

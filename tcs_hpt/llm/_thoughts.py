@@ -48,6 +48,6 @@ def _is_json(text: str) -> bool:
         return False
     try:
         json.loads(text, strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):  # thousands of open brackets
         return False
     return True

@@ -119,6 +119,8 @@ def is_quick(model: LibraryModel, machine: Machine, server: OllamaState | None) 
     """Whether a model that fits would answer within about a minute; taken for granted on another machine."""
     if server is not None and not server.local:
         return True
+    if server is not None and model.name in server.loaded and machine.gpus:
+        return True  # it has its memory already
     return machine.is_quick(model.memory, model.size)
 
 

@@ -304,7 +304,7 @@ def _load(engine: Any, path: Path, context: int, threads: int, key: str) -> Any:
     except RuntimeError as error:
         raise ModelUnavailable(
             f"llama.cpp cannot load {path}: {error}",
-            hint="The file may be damaged or too large for the memory; delete it to have it fetched again.",
+            hint="It may be damaged, too large for the memory, or of a kind that this llama.cpp does not know.",
         ) from error
 
 

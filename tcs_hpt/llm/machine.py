@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from tcs_hpt.errors import ModelUnavailable
+from tcs_hpt.errors import ModelError
 from tcs_hpt.llm.models import full_tag, library_model
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def ollama_state(host: str | None = None) -> OllamaState | None:
             loaded=tuple(model.name for model in ollama.loaded(host)),
             local=local,
         )
-    except ModelUnavailable as error:
+    except ModelError as error:
         return OllamaState(version=version, problem=f"{error.message}. {error.hint}".strip())
 
 

@@ -234,6 +234,7 @@ class OllamaModel:
         }
         limit = request.max_tokens if room else None
         answer = self._server.ask(lambda client: _listen(client, limit, arguments), model=self._model)
+        self._window = window  # only one that the server could give
         self._refuse_if_cut(answer, request, window)
         return answer
 
@@ -266,7 +267,6 @@ class OllamaModel:
         window = max(self._window, math.ceil(needed / CONTEXT_STEP) * CONTEXT_STEP)
         if self._longest is not None:
             window = min(window, self._longest)
-        self._window = window
         # Beyond its window a model writes on, and the server drops the beginning of the prompt for it.
         return window, max(0, min(room, window - most - request.max_tokens))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -300,4 +301,5 @@ def _open_scripted(script: str) -> ChatModel:
 def _meaningless(name: str) -> UserError:
     meant = suggest(name) if name else ""
     question = f"Did you mean {meant}? " if meant and meant != name else ""
-    return UserError(f"`{name}` does not name a model", hint=f"{question}Choose one of {', '.join(_FORMS)}.")
+    shown = re.sub(r"//[^/@]*@", "//***@", name)  # a password in an address without `openai:` before it
+    return UserError(f"`{shown}` does not name a model", hint=f"{question}Choose one of {', '.join(_FORMS)}.")

@@ -192,11 +192,12 @@ class TransformersModel:
                 stopping_criteria=StoppingCriteriaList([sampler.stop]),
                 past_key_values=self._evaluated(model, lane, prompt.ids[: prompt.fixed]),
             )
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:  # CUDA, MPS and the CPU's allocator each raise their own
             self._prefixes.clear()
+            first = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise ModelError(
-                f"{self._name} ran out of memory on {self._device} with a prompt of {len(prompt.ids)} tokens",
-                hint="End other programs on the device, or choose a smaller model or device='cpu'.",
+                f"{self._name} failed on {self._device} with a prompt of {len(prompt.ids)} tokens: {first}",
+                hint="If memory ran out, end other programs on the device or choose a smaller model.",
             ) from error
 
     def _evaluated(self, model: Any, lane: str, fixed: tuple[int, ...]) -> Any:

@@ -113,11 +113,12 @@ class Study:
             owner = stack.enter_context(Ownership(self.store, self.spec.name))
             pool = stack.enter_context(ThreadPoolExecutor(self.jobs, thread_name_prefix="trial"))
             stack.callback(self._end_running)
-            trials = self._recovered(owner)
+            # Before anything else is told: the clock of this run starts here, not when the last one was killed.
+            ended = [t for t in ordered(self.trials) if t.state != "running"]
             self._tell(
                 StudyStarted(
                     study=self.spec,
-                    finished_trials=len(ordered(trials)),
+                    finished_trials=len(ended),
                     model=self.model,
                     model_reason=self.model_reason,
                     store=self.store.label,
@@ -125,6 +126,7 @@ class Study:
                     task_reference=self.task_reference or self.spec.task.name,
                 )
             )
+            self._recovered(owner)
             reason = self._trials(owner, pool, lambda: earlier + time.monotonic() - began)
             self._tell(StudyEnded(reason=reason))
             return reason

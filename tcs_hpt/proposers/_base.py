@@ -13,7 +13,7 @@ from tcs_hpt.events import Event
 from tcs_hpt.evidence.candidates import CandidateList, candidates
 from tcs_hpt.records import Proposal, Trial, ordered
 from tcs_hpt.space import SearchSpace
-from tcs_hpt.spec import StudySpec, TaskSpec
+from tcs_hpt.spec import Config, StudySpec, TaskSpec
 from tcs_hpt.summary import StateReport, render, summarize
 
 
@@ -62,10 +62,18 @@ class ProposalContext:
         """The state report in words, within the study's budget of tokens."""
         return render(self.report, max_tokens=self.study.report_tokens)
 
+    @property
+    def start(self) -> Config:
+        """What is changed before any trial has ended: the first configuration that was tried, else the defaults."""
+        first = ordered(self.trials)[:1]
+        return first[0].config if first else self.space.defaults()
+
     @cached_property
     def candidates(self) -> CandidateList | None:
         """Untested single changes, best first; None when the space has none left."""
-        return candidates(self.space, self.trials, self.task.objective, self.report.diagnosis)
+        return candidates(
+            self.space, self.trials, self.task.objective, self.report.diagnosis, start=self.start
+        )
 
     def random(self, purpose: int = 0) -> np.random.Generator:
         """Random numbers for this trial: the same in every run of the study, different for each purpose."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from tcs_hpt.agents import Agent, AnalysisAgent, Answered, OptimizerAgent
 from tcs_hpt.agents.answers import Choice
-from tcs_hpt.agents.conversation import ATTEMPTS
+from tcs_hpt.agents.conversation import ATTEMPTS, gave_nothing
 from tcs_hpt.errors import ModelError
 from tcs_hpt.events import Analysed, Thinking
 from tcs_hpt.evidence.candidates import CandidateList
@@ -19,7 +19,7 @@ from tcs_hpt.llm import ChatModel
 from tcs_hpt.proposers._base import ProposalContext
 from tcs_hpt.proposers.expert import ExpertProposer, from_candidate, given_start, guarded
 from tcs_hpt.proposers.views import TcsView, View
-from tcs_hpt.records import Analysis, ModelCall, Proposal, Role, last_tested
+from tcs_hpt.records import Analysis, Proposal, Role, last_tested
 from tcs_hpt.space import Change
 
 AnAgent = TypeVar("AnAgent", bound=Agent)
@@ -49,7 +49,7 @@ class AgentsProposer:
         """
         if context.is_start:
             proposal: Proposal | None = self._start(context)
-            if proposal is not None and proposal.calls and all(_died(c) for c in proposal.calls):
+            if proposal is not None and proposal.calls and all(gave_nothing(c) for c in proposal.calls):
                 raise ModelError(
                     proposal.calls[-1].problems[0],
                     hint="Check the model with `tcs-hpt models list`, or use --method expert, which needs none.",
@@ -76,7 +76,7 @@ class AgentsProposer:
             specific_recommendation="",
             reasoning="No trial ran yet.",
             expected_outcome=None,
-            by="diagnosis",
+            by="nobody",
             failure=answered.failure,
         )
         context.watch(Analysed(number=context.number, analysis=analysis))
@@ -189,10 +189,6 @@ class _announce:
 
     def __call__(self, role: Role, attempt: int) -> None:
         self._context.watch(Thinking(number=self._context.number, role=role, attempt=attempt))
-
-
-def _died(call: ModelCall) -> bool:
-    return any(p.startswith("the model failed: ") for p in call.problems)
 
 
 def _fallback(answered: Answered[Choice]) -> str:

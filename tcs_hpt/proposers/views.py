@@ -108,7 +108,7 @@ class RawView:
         found: list[tuple[Trial | None, Config]] = [
             (t, t.config) for t in bases(context.trials, context.task.objective)
         ]
-        for base, config in found or [(None, context.space.defaults())]:
+        for base, config in found or [(None, context.start)]:
             changes = single_changes(context.space, config, context.trials)
             if changes:
                 drawn = context.random(_DRAW).permutation(len(changes))[:SHOWN]

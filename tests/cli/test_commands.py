@@ -45,7 +45,10 @@ default = 0.001
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "TCS_HPT_STORE": str(tmp_path / "home" / "studies.db"), "COLUMNS": "100"}
+    inherited = {
+        k: v for k, v in os.environ.items() if k != "TCS_HPT_DATA_DIR"
+    }  # may be relative to elsewhere
+    return {**inherited, "TCS_HPT_STORE": str(tmp_path / "home" / "studies.db"), "COLUMNS": "100"}
 
 
 def hpt(

@@ -142,6 +142,12 @@ def test_what_would_be_better(machine: Machine, name: str) -> None:
         assert better(machine, having(name)) is None
 
 
+def test_a_small_model_is_not_taken_before_the_large_one_that_is_loaded() -> None:
+    busy = Machine(8, 32 * GB, 4 * GB, gpus=(Gpu("RTX 3090", 25 * GB, 2 * GB),))
+    server = having("qwen2.5-coder:32b", "gemma3:1b", loaded=("qwen2.5-coder:32b",))
+    assert choose(busy, server).name == "ollama:qwen2.5-coder:32b"
+
+
 def test_nothing_is_better_than_what_is_loaded_or_where_nothing_fits() -> None:
     busy = Machine(8, 32 * GB, 4 * GB, gpus=(Gpu("RTX 3090", 25 * GB, 2 * GB),))
     loaded = having("qwen2.5-coder:32b", loaded=("qwen2.5-coder:32b",))

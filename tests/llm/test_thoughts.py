@@ -64,6 +64,11 @@ def test_tags_too_many_do_no_harm(text: str, answer: str, thoughts: str) -> None
     assert split_thoughts(text) == (answer, thoughts)
 
 
+def test_thousands_of_brackets_are_text() -> None:
+    text = "[" * 100_000
+    assert split_thoughts(text) == (text, "")
+
+
 @pytest.mark.parametrize("before", ["", "<think>hm</think>", "hm</think>\n"])
 def test_tags_inside_a_json_answer_belong_to_it(before: str) -> None:
     answer = '{"reason": "it wrote <think> and </think>"}'

@@ -7,7 +7,7 @@ import pytest
 
 from tcs_hpt.errors import ModelError
 from tcs_hpt.events import Analysed, Event, Thinking
-from tcs_hpt.llm import ChatRequest
+from tcs_hpt.llm import ChatReply, ChatRequest
 from tcs_hpt.llm.scripted import ScriptedModel, first_choice
 from tcs_hpt.proposers import AgentsProposer, ProposalContext
 from tcs_hpt.records import Trial
@@ -134,6 +134,16 @@ def test_a_cold_start_is_one_answer_for_every_parameter() -> None:
     assert context().space.contains(proposal.config)
 
 
+def test_a_model_that_favours_places_starts_elsewhere_with_each_seed() -> None:
+    starts = set()
+    for seed in range(6):
+        model = ScriptedModel(then=first_choice)
+        proposal = AgentsProposer(model, model).propose(context([], start="cold", seed=seed))
+        assert proposal is not None
+        starts.add(proposal.config["lr"])
+    assert len(starts) > 2
+
+
 def test_a_failed_cold_start_falls_back_to_the_middles() -> None:
     model = ScriptedModel(then="no")
     proposal = AgentsProposer(model, model).propose(context([], start="cold"))
@@ -216,3 +226,22 @@ def test_static_text_comes_first_so_that_a_server_can_reuse_the_prefix() -> None
     for role in ("analysis", "optimizer"):
         systems = {r.messages[0].content for r in model.requests if r.lane == role}
         assert len(systems) == 1
+
+
+class Flaky(ScriptedModel):
+    """Fails at its first question."""
+
+    def complete(self, request: ChatRequest) -> ChatReply:
+        if not self.requests:
+            self.requests.append(request)
+            raise ModelError("the server is gone", hint="Start it.")
+        return super().complete(request)
+
+
+def test_a_model_that_failed_is_asked_the_same_again() -> None:
+    model = Flaky(then=first_choice)
+    proposal = AgentsProposer(model, model).propose(context())
+    assert proposal is not None
+    assert proposal.calls[0].problems == ("the model failed: the server is gone",)
+    assert model.requests[1].messages == model.requests[0].messages
+    assert not proposal.fallback

@@ -141,7 +141,7 @@ def test_mean_and_spread_are_those_of_a_pocket_calculator() -> None:
     assert coin.best.mean == pytest.approx(0.9)
     assert coin.best.std == pytest.approx(0.1)  # sqrt((0.01 + 0 + 0.01) / 2)
     assert expert.test("test_score") == (0.5, 0.0)
-    assert "| coin | 3 | 0.900 +- 0.100 | 0.500 +- 0.000 | 0.900 +- 0.100 |" in said(rows)
+    assert "| coin | 3 | 0.900 +- 0.100 | 0.5000 +- 0.0000 | 0.900 +- 0.100 |" in said(rows)
 
 
 @pytest.mark.parametrize(("direction", "sign"), [("maximize", 1), ("minimize", -1)])
@@ -472,3 +472,27 @@ def test_json_lines_are_objects() -> None:
     ]
     assert lines[2]["value"] == 0.5
     assert lines[4]["failure"] == "gone"
+
+
+def test_a_method_that_lost_studies_is_not_called_better() -> None:
+    good: list[float | None] = [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97]
+    poor: list[float | None] = [0.5, 0.51, 0.5, 0.51, 0.5, 0.51, 0.5, 0.51]
+    (whole,) = task_results(make_rows({"coin": poor, "expert": good}))[0].differences
+    assert whole.verdict == "better"
+    (lossy,) = task_results(make_rows({"coin": poor, "expert": [*good[:-1], None]}))[0].differences
+    assert lossy.verdict == "no verdict: 1 of its studies gave no score"
+
+
+def test_the_coin_of_raw_is_a_control_before_the_model_itself() -> None:
+    (result,) = task_results(make_rows({"raw": [0.5], "coin:raw": [0.4]}))
+    assert result.control == "coin:raw"
+
+
+def test_small_scores_beside_a_large_one_keep_their_digits() -> None:
+    text = said(make_rows({"coin": [20.0, 25.0], "expert": [0.0031, 0.0004]}, direction="minimize"))
+    assert "0.00175 +- 0.001909" in text
+
+
+def test_a_test_metric_of_another_size_keeps_its_digits() -> None:
+    rows = [make_row("coin", s, 52000.0 + s, test={"test_r2": 0.57}) for s in range(2)]
+    assert "0.5700 +- 0.0000" in said(rows)

@@ -42,7 +42,7 @@ class MethodResult:
 
     @property
     def mean(self) -> MeanStd | None:
-        """Mean score of a study's trials, over seeds: what a typical trial gives."""
+        """Mean score of a study's trials, over seeds: what a typical trial gives. Failed trials have no score."""
         return _over(r.mean for r in self.counted)
 
     def test(self, name: str) -> MeanStd | None:
@@ -91,6 +91,8 @@ class Difference:
     """Improvement over the control in the metric's unit, positive is better, with its 95 % interval; None without pairs."""
     p: float | None
     """Of the sign-flip test."""
+    lost: int = 0
+    """Seeds on which the control has a score and the method's own study gave none."""
 
     @property
     def verdict(self) -> str:
@@ -104,6 +106,8 @@ class Difference:
         if self.p >= SIGNIFICANCE:
             few = self.interval.n < ENOUGH_PAIRS
             return f"too few seeds to tell ({ENOUGH_PAIRS} or more can)" if few else "within the noise"
+        if self.interval.mean > 0 and self.lost:
+            return f"no verdict: {self.lost} of its studies gave no score"
         return "better" if self.interval.mean > 0 else "worse"
 
 
@@ -116,7 +120,8 @@ def difference(method: MethodResult, control: MethodResult) -> Difference:
         return Difference(method.label, None, None)
     gains = [objective.gain(ours[s], theirs[s]) for s in seeds]
     zeros = [0.0] * len(gains)
-    return Difference(method.label, paired_difference(gains, zeros), sign_flip_test(gains, zeros))
+    lost = sum(row.seed in theirs and row.seed not in ours for row in method.rows)
+    return Difference(method.label, paired_difference(gains, zeros), sign_flip_test(gains, zeros), lost)
 
 
 @dataclass(frozen=True)
@@ -203,7 +208,8 @@ def _control(rows: Sequence[Row], against: str) -> str:
                 hint=f"Choose one of: {', '.join(dict.fromkeys(r.label for r in rows))}.",
             )
         return next(iter(found))
-    for usual in ("coin", "random"):
+    coins = [name for name in names if name.startswith("coin:")]
+    for usual in ("coin", *coins, "random"):
         if usual in names:
             return usual
     return rows[0].label if rows else ""

@@ -56,7 +56,7 @@ class Row(Frozen):
     fallbacks: int = 0
     """Trials that somebody else had to propose."""
     analysis_fallbacks: int = 0
-    """Trials whose analysis is the deterministic diagnosis."""
+    """Trials without an analysis by the agents."""
     deviations: int = 0
     """Trials whose change departs from its analysis."""
     predictions: int = 0

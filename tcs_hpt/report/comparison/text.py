@@ -89,8 +89,10 @@ def _setting(rows: Sequence[Row]) -> str:
 
 def _scores(result: TaskResult) -> Grid:
     metric = result.objective.metric
-    digits = _digits([r.best for r in result.rows if r.counts])
+    counted = [r for r in result.rows if r.counts]
+    digits = _digits([r.best for r in counted])
     names = result.test_names
+    test_digits = {n: _digits([r.test.get(n) for r in counted]) for n in names}
     return Grid(
         title=f"Best {metric} of each study, mean +- standard deviation over seeds",
         columns=("method", "seeds", "best", *(f"{n} of the best" for n in names), "mean of all trials"),
@@ -99,7 +101,7 @@ def _scores(result: TaskResult) -> Grid:
                 method.label,
                 _seeds(method),
                 _pm(method.best, digits),
-                *(_pm(method.test(n), digits) for n in names),
+                *(_pm(method.test(n), test_digits[n]) for n in names),
                 _pm(method.mean, digits),
             )
             for method in result.methods
@@ -283,10 +285,13 @@ def _run_section(runs: Sequence[Run]) -> Section:
 
 
 def _digits(values: Iterable[float | None]) -> int | None:
-    """Decimals that give the largest value four significant digits; None where only an exponent would do."""
-    largest = max((abs(v) for v in values if v is not None), default=0.0)
-    if largest == 0:
+    """Decimals that give the largest value four significant digits; None where that would hide the smallest."""
+    sizes = [abs(v) for v in values if v]
+    if not sizes:
         return 4
+    largest = max(sizes)
+    if largest > 1000 * min(sizes):
+        return None
     digits = 3 - math.floor(math.log10(largest))
     return max(digits, 0) if -4 <= digits <= 8 else None
 
