@@ -102,6 +102,7 @@ def test_another_engine_goes_on_and_the_sleeper_writes_nothing_when_it_wakes(tmp
         try:
             wait_until(lambda: runs.exists() and len(runs.read_text().splitlines()) == 2)
             suspend(sleeper, tmp_path / "studies.db")
+            wait_until(lambda: all(lease.expired(time.time()) for lease in store.leases("s")))
             (task / "go").touch()  # from now on trial 2 is quick as well
             done, said = engine(tmp_path).communicate(timeout=60)
             assert done.strip() == "trials", said
