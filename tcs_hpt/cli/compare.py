@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -36,6 +36,7 @@ from tcs_hpt.cli.options import (
     PythonOption,
     StartOption,
     StoreOption,
+    checked_start,
     existing_data_dir,
 )
 from tcs_hpt.compare import (
@@ -60,7 +61,6 @@ from tcs_hpt.report.comparison.means import task_results
 from tcs_hpt.report.comparison.rows import row_of
 from tcs_hpt.report.comparison.views import JsonProgress, LiveProgress, PlainProgress, Progress
 from tcs_hpt.report.words import count
-from tcs_hpt.spec import Start
 from tcs_hpt.store import Store
 
 
@@ -126,11 +126,7 @@ def compare(
         if not tasks:
             raise UserError("compare needs a task", hint="For example: tcs-hpt compare mlp_digits --seeds 3.")
         data = existing_data_dir(data_dir)
-        if start not in get_args(Start):
-            raise UserError(
-                f"--start must be {' or '.join(get_args(Start))}, got {start!r}",
-                hint="See tcs-hpt compare --help.",
-            )
+        beginning = checked_start(start)
         contenders, numbers = parse_contenders(methods), parse_seeds(seeds)
         entries = [_entry(task, profile) for task in tasks]
         chosen = _checked(name) or _free_name(database, [e.spec.name for e in entries])
@@ -142,7 +138,7 @@ def compare(
                 contenders,
                 numbers,
                 trials=trials,
-                start=cast(Start, start),
+                start=beginning,
                 models=models,
                 analysis_model=analysis_model or model,
                 optimizer_model=optimizer_model or model,

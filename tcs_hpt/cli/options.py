@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 from tcs_hpt.errors import UserError
+from tcs_hpt.spec import Start
 
 StoreOption = Annotated[
     str,
@@ -58,3 +60,16 @@ def existing_data_dir(given: Path | None) -> Path | None:
     if given is not None and not given.is_dir():
         raise UserError(f"there is no data folder {given}", hint="Check --data-dir or TCS_HPT_DATA_DIR.")
     return given.resolve() if given else None
+
+
+def checked_start(given: str) -> Start:
+    """How a study starts, as typed.
+
+    Raises:
+        UserError: It is none of the ways.
+    """
+    if given not in get_args(Start):
+        near = difflib.get_close_matches(given, get_args(Start), n=1)
+        meant = f"Did you mean `{near[0]}`?" if near else "See --help."
+        raise UserError(f"--start must be {', '.join(get_args(Start))}, got {given!r}", hint=meant)
+    return cast(Start, given)

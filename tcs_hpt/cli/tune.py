@@ -31,6 +31,7 @@ from tcs_hpt.cli.options import (
     PythonOption,
     StartOption,
     StoreOption,
+    checked_start,
     existing_data_dir,
 )
 from tcs_hpt.errors import UserError
@@ -44,7 +45,7 @@ from tcs_hpt.report.closing import print_summary
 from tcs_hpt.report.json_lines import JsonView
 from tcs_hpt.report.live import LiveView
 from tcs_hpt.report.plain import PlainView
-from tcs_hpt.spec import AnswerStyle, Keep, Start, StopRules, StudySpec
+from tcs_hpt.spec import AnswerStyle, Keep, StopRules, StudySpec
 from tcs_hpt.store import Store
 
 _METHODS = "; ".join(f"{name}: {what}" for name, what in METHODS.items())
@@ -184,14 +185,10 @@ def _spec(
     keep: str,
     stop: StopRules,
 ) -> StudySpec:
-    starts, styles = get_args(Start), get_args(AnswerStyle)
+    styles = get_args(AnswerStyle)
     if keep not in get_args(Keep):
         raise UserError(
             f"--keep must be {' or '.join(get_args(Keep))}, got {keep!r}", hint="See tcs-hpt tune --help."
-        )
-    if start not in starts:
-        raise UserError(
-            f"--start must be {' or '.join(starts)}, got {start!r}", hint="See tcs-hpt tune --help."
         )
     if answers not in styles:
         raise UserError(
@@ -210,7 +207,7 @@ def _spec(
             "method": method,
             "trials": trials,
             "seed": seed,
-            "start": start,
+            "start": checked_start(start),
             "answers": answers,
             "description": describe,
             "keep": keep,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 
 from tcs_hpt.errors import UserError
@@ -62,9 +63,11 @@ def make_proposer(
         if analysis_model is None or optimizer_model is None:
             raise UserError(f"method {method!r} needs a language model", hint="Name one with --model.")
         return AgentsProposer(analysis_model, optimizer_model, _VIEWS[method]())
+    near = difflib.get_close_matches(method, METHODS, n=1)
+    meant = f"Did you mean `{near[0]}`? " if near else ""
     raise UserError(
         f"there is no method {method!r}",
-        hint="Methods: " + "; ".join(f"{name} ({what})" for name, what in METHODS.items()) + ".",
+        hint=f"{meant}Methods: " + "; ".join(f"{name} ({what})" for name, what in METHODS.items()) + ".",
     )
 
 

@@ -86,7 +86,7 @@ class OllamaServer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.installed = {m.full_name: m for m in models}
-        self.library = {m.full_name: m for m in library}
+        self.pullable = {m.full_name: m for m in library}
         self.version = version
         self.traps: deque[Trap] = deque(traps)
         self.answer = answer
@@ -278,7 +278,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _pull(self, body: Json) -> None:
         wanted = StubModel(body.get("model") or body.get("name", "")).full_name
         steps: list[Json] = [{"status": "pulling manifest"}]
-        model = self._stub.library.get(wanted) or self._stub.installed.get(wanted)
+        model = self._stub.pullable.get(wanted) or self._stub.installed.get(wanted)
         if model is None:
             steps.append({"error": "pull model manifest: file does not exist"})
         else:

@@ -53,8 +53,12 @@ ODD: dict[str, list[Trial]] = {
 
 @pytest.mark.parametrize("name", list(ODD))
 def test_odd_studies_draw_without_a_warning(name: str) -> None:
-    for svg in draw_all(NARROW, ODD[name]):
-        ElementTree.fromstring(svg)
+    drawn = draw_all(NARROW, ODD[name])
+    assert drawn
+    for svg in drawn:
+        root = ElementTree.fromstring(svg)
+        assert root.tag.endswith("svg")
+        assert "nan" not in root.get("viewBox", "nan")
 
 
 def test_a_study_draws_the_same_twice_and_its_ids_are_its_own() -> None:
