@@ -11,6 +11,7 @@ from tcs_hpt.catalog import load_task
 from tcs_hpt.execution import LocalExecutor
 from tcs_hpt.llm import ChatModel, llama_cpp
 from tcs_hpt.llm.llama_cpp import LlamaCppModel
+from tcs_hpt.llm.machine import usable_cores
 from tcs_hpt.llm.openai_compatible import OpenAICompatibleModel
 from tcs_hpt.loop import Study, prepare
 from tcs_hpt.proposers import make_proposer
@@ -28,7 +29,7 @@ def embedded(file: Path, patch: pytest.MonkeyPatch) -> Iterator[ChatModel]:
 
 
 def served(file: Path, patch: pytest.MonkeyPatch) -> Iterator[ChatModel]:
-    server = llama_cpp._load(llama_cpp.import_engine(), file, 2048, llama_cpp._physical_cores(), KEY)
+    server = llama_cpp._load(llama_cpp.import_engine(), file, 2048, usable_cores(), KEY)
     patch.setenv("TCS_HPT_API_KEY", KEY)
     model = OpenAICompatibleModel.from_name(f"{server.listening_address}/v1")
     yield model

@@ -8,7 +8,8 @@ import sys
 def main() -> None:
     """Entry point of `tcs-hpt`.
 
-    Exit status: 0 done; 1 no trial has a score, or model or store failed; 2 wrong use; 130 interrupted.
+    Exit status: 0 done; 1 no trial has a score, or model or store failed; 2 wrong use; 130 interrupted; 141 nobody reads
+    the output any more (`tcs-hpt ... | head`).
     """
     from tcs_hpt.cli.app import app
     from tcs_hpt.errors import TaskError, TcsHptError, UserError
@@ -20,9 +21,3 @@ def main() -> None:
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UserError | TaskError) else 1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # `tcs-hpt ... | head`
-        sys.stderr.close()
-        sys.exit(0)

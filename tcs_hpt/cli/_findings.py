@@ -22,6 +22,7 @@ PURPOSES = {
 }
 """What an extra is for, in a few words; one that is not here is named without."""
 WHY_LARGER = "A larger model gives better reasons, not surely better scores."
+TUNE = "tcs-hpt tune mlp_digits"
 LOW_DISK_BYTES = 1_000_000_000
 
 
@@ -38,13 +39,15 @@ class Facts:
     missing_extras: dict[str, tuple[str, ...]]
     """By extra, the packages of it that are missing."""
     models_folder: str
-    disk_free: int
-    """Where the models folder is, or will be [bytes]."""
+    disk_free: int | None
+    """Where the models folder is, or will be [bytes]; None when it cannot be looked at."""
     files: tuple[str, ...]
     """Embedded models of the catalogue that are here."""
     server: OllamaState | None
+    models_problem: str = ""
+    """Why the models folder cannot be looked at; empty when it can."""
     server_problem: str = ""
-    """Why it could not even be asked."""
+    """Why it could not even be asked; `auto` then fails for the same reason."""
     ollama_program: bool = False
     """Whether the `ollama` command is on this machine."""
     store: str = ""
@@ -87,9 +90,13 @@ def closing(found: list[Finding]) -> str:
     """The last line: whether tuning works here. Pure."""
     if any(finding.level == "error" for finding in found):
         return "Tuning cannot work here yet: see the lines marked x."
-    if any(finding.topic == "model" and finding.level != "ok" for finding in found):
-        return "Tuning works here without a model only: tcs-hpt tune mlp_digits --method expert"
-    return "Tuning works here: tcs-hpt tune mlp_digits"
+    for finding in found:
+        if finding.topic == "model" and finding.level != "ok":
+            named = next((c for c in finding.commands if c.startswith(TUNE)), "")
+            if named:
+                return f"Tuning works here with a model that is named: {named}"
+            return f"Tuning works here without a model only: {TUNE} --method expert"
+    return f"Tuning works here: {TUNE}"
 
 
 def _processor(facts: Facts) -> Finding:
@@ -132,6 +139,13 @@ def _gpus(facts: Facts) -> list[Finding]:
 
 
 def _disk(facts: Facts) -> Finding:
+    if facts.disk_free is None:
+        return Finding(
+            "disk",
+            f"the models folder {facts.models_folder} cannot be read: {facts.models_problem}",
+            "warning",
+            "Check its permissions, or name another folder in TCS_HPT_MODELS_DIR.",
+        )
     text = f"{_gb(facts.disk_free)} free for models in {facts.models_folder}"
     if facts.disk_free < LOW_DISK_BYTES:
         return Finding(
@@ -189,6 +203,8 @@ def _store(facts: Facts) -> Finding:
 
 
 def _model(facts: Facts) -> list[Finding]:
+    if facts.server_problem:
+        return [_model_without_auto(facts)]
     chosen = choose(facts.machine, facts.server)
     file = CATALOGUE.get(chosen.name.removeprefix("embedded:"))
     if file is None:
@@ -204,10 +220,25 @@ def _model(facts: Facts) -> list[Finding]:
         found = Finding(
             "model", f"--model auto is {chosen.name}, and the memory is too short for it.", "warning"
         )
+    elif facts.models_problem:
+        found = Finding(
+            "model", f"--model auto is {chosen.name}, and the models folder cannot be read.", "warning"
+        )
     else:
         fetched = "" if file.name in facts.files else f" It is fetched at first use ({file.size_mb} MB)."
         found = Finding("model", f"--model auto uses {chosen.name}. {chosen.reason}{fetched}")
     return [found, *_advice(facts)]
+
+
+def _model_without_auto(facts: Facts) -> Finding:
+    """What works while OLLAMA_HOST is no address, over which `auto` stops."""
+    text = "--model auto stops over the address of the Ollama server: correct or unset OLLAMA_HOST"
+    file = CATALOGUE[DEFAULT_EMBEDDED]
+    usable = facts.engines.get("xllamacpp") and file.memory <= facts.machine.memory_available
+    if not usable or facts.models_problem:
+        return Finding("model", f"{text}.", "warning")
+    command = f"{TUNE} --model {file.full_name}"
+    return Finding("model", f"{text}, or name a model.", "warning", commands=(command,))
 
 
 def _advice(facts: Facts) -> list[Finding]:

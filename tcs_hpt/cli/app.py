@@ -8,9 +8,11 @@ import typer
 
 from tcs_hpt import __version__
 from tcs_hpt.cli import compare, doctor, export, models, studies, tasks, tune
+from tcs_hpt.cli._commands import Commands
 
 app = typer.Typer(
     name="tcs-hpt",
+    cls=Commands,
     help="Small local language models tune the hyperparameters of your training script.",
     no_args_is_help=True,
     add_completion=False,

@@ -54,9 +54,8 @@ def examine(store: str | None = None) -> Facts:
 
     An existing database is opened as every command does, which brings an older one's tables up to date.
     """
-    from tcs_hpt.llm.download import is_present
-
     folder = models_dir()
+    disk_free, files, models_problem = _look_at_models(folder)
     server, server_problem = None, ""
     try:
         server = machines.ollama_state()
@@ -71,8 +70,9 @@ def examine(store: str | None = None) -> Facts:
         engines=machines.engines(),
         missing_extras=missing_extras(_requirements()),
         models_folder=str(folder),
-        disk_free=shutil.disk_usage(_nearest(folder)).free,
-        files=tuple(name for name, model in CATALOGUE.items() if is_present(model, folder)),
+        disk_free=disk_free,
+        files=files,
+        models_problem=models_problem,
         server=server,
         server_problem=server_problem,
         ollama_program=shutil.which("ollama") is not None,
@@ -102,14 +102,26 @@ def missing_extras(
 
 def report(facts: Facts, found: list[Finding]) -> dict[str, Any]:
     """Everything as JSON values; sizes in bytes."""
-    chosen, best = choose(facts.machine, facts.server), better(facts.machine, facts.server)
+    known = not facts.server_problem  # else `auto` does not choose
+    best = better(facts.machine, facts.server) if known else None
     return {
         "ok": all(finding.level != "error" for finding in found),
         "facts": dataclasses.asdict(facts),
-        "auto": dataclasses.asdict(chosen),
+        "auto": dataclasses.asdict(choose(facts.machine, facts.server)) if known else None,
         "better": best.full_name if best else None,
         "findings": [dataclasses.asdict(finding) for finding in found],
     }
+
+
+def _look_at_models(folder: Path) -> tuple[int | None, tuple[str, ...], str]:
+    """Bytes free where models are kept, the models of the catalogue that are there, and why that cannot be seen."""
+    from tcs_hpt.llm.download import is_present
+
+    try:
+        free = shutil.disk_usage(_nearest(folder)).free
+        return free, tuple(name for name, model in CATALOGUE.items() if is_present(model, folder)), ""
+    except OSError as error:
+        return None, (), error.strerror or str(error)
 
 
 def _look_at_store(store: str | None) -> tuple[str, int | None, str]:

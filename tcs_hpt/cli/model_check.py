@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tcs_hpt.cli._shared import open_model
+from tcs_hpt.cli.options import PullOption
 from tcs_hpt.errors import ModelError
 from tcs_hpt.report.words import count, duration
 
@@ -41,6 +42,7 @@ def check(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print every figure and every raw answer.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="About a dozen calls.")] = False,
+    pull: PullOption = False,
 ) -> None:
     """Ask a model what a study would ask it, and say whether it is good enough.
 
@@ -51,7 +53,7 @@ def check(
     chosen = [s.strip() for s in states.split(",") if s.strip()]
     plan = make_plan(chosen, repeats=repeats, quick=quick)
     notes = Console(stderr=True, highlight=False, markup=False)
-    model, reason = open_model(name, notes)
+    model, reason = open_model(name, notes, pull=pull)
     if name == "auto":
         notes.print(reason)
     try:

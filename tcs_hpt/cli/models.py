@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +18,7 @@ from tcs_hpt.errors import UserError
 
 if TYPE_CHECKING:
     from tcs_hpt.llm.machine import OllamaState
-    from tcs_hpt.llm.models import ModelCard
+    from tcs_hpt.llm.models import KnownModel, ModelCard
 
 app = typer.Typer(help="The language models that are known.", no_args_is_help=True)
 
@@ -38,7 +39,7 @@ class Row:
     memory: int | None
     """What it takes to answer, estimated [bytes]; None for a model that is not in the catalogue."""
     here: bool | None
-    """Whether it can be used without fetching it; None when no server could be asked."""
+    """Whether it can be used without fetching it; None when no server could be asked, or the models folder not read."""
     card: ModelCard | None
     """Its entry in the catalogue."""
     parameters: str = ""
@@ -92,7 +93,7 @@ def list_(
     console.print(_table(found, wide=console.width >= WIDE))
     if console.is_terminal:
         console.print()
-        for line in _footnotes(server, wide=console.width >= WIDE):
+        for line in _footnotes(found, server, wide=console.width >= WIDE):
             console.print(line, highlight=False, markup=False)
 
 
@@ -129,13 +130,12 @@ def pull(
 
 def rows(server: OllamaState | None) -> list[Row]:
     """The catalogue, and below it what else the Ollama server has."""
-    from tcs_hpt.llm.download import is_present
     from tcs_hpt.llm.models import CATALOGUE, LIBRARY, library_model, models_dir
 
     asked = server if server is not None and not server.problem else None
     folder = models_dir()
     found = [
-        Row(m.full_name, m.size, m.memory, is_present(m, folder), m, m.parameters) for m in CATALOGUE.values()
+        Row(m.full_name, m.size, m.memory, _is_here(m, folder), m, m.parameters) for m in CATALOGUE.values()
     ]
     found += [
         Row(
@@ -156,6 +156,15 @@ def rows(server: OllamaState | None) -> list[Row]:
     return found
 
 
+def _is_here(model: KnownModel, folder: Path) -> bool | None:
+    from tcs_hpt.llm.download import is_present
+
+    try:
+        return is_present(model, folder)
+    except OSError:
+        return None
+
+
 def _table(found: list[Row], *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("model", no_wrap=True)
@@ -173,7 +182,7 @@ def _table(found: list[Row], *, wide: bool) -> Table:
     return table
 
 
-def _footnotes(server: OllamaState | None, *, wide: bool) -> list[str]:
+def _footnotes(found: list[Row], server: OllamaState | None, *, wide: bool) -> list[str]:
     notes = ["Memory is an estimate. Fetch a model with `tcs-hpt models pull NAME`."]
     if not wide:
         notes.append(f"A window of {WIDE} columns shows what each is for; so does --json.")
@@ -181,6 +190,8 @@ def _footnotes(server: OllamaState | None, *, wide: bool) -> list[str]:
         notes.append("?: no Ollama server answers; `tcs-hpt doctor` says how to get one.")
     elif server.problem:
         notes.append(f"?: {server.problem}")
+    if any(row.here is None and row.name.startswith("embedded:") for row in found):
+        notes.append("?: the models folder cannot be read; `tcs-hpt doctor` says why.")
     return notes
 
 

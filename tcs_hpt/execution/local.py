@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from tcs_hpt.records import EpochRecord, Usage
 
 _LOGS = ("stdout.log", "stderr.log")
 _LOG_BYTES = 2**20
+_OWN_SECRETS = re.compile(r"TCS_HPT_(STORE|(\w+_)?(KEY|TOKEN|SECRET|PASSWORD))", re.IGNORECASE)
+"""Variables that only the engine reads: the key of its model server, and its database, whose URL may hold a password."""
 _WATCH_SHARE = 10
 """A look at the memory of the tree that took a while is followed by ten times as long without one."""
 
@@ -52,6 +55,10 @@ class LocalExecutor:
 
     The script's working directory is the trial's folder. It ends with everything it started: when it is told to, when it
     uses more than its limits, and when it exits and leaves processes behind. All waiting is by a monotonic clock.
+
+    The script gets this process's environment without the secrets that are tcs_hpt's own: `TCS_HPT_API_KEY` and all other
+    `TCS_HPT_` variables of a key, token, secret or password, and `TCS_HPT_STORE`. Everything else is passed on, also
+    `OPENAI_API_KEY`, `HF_TOKEN` and the like: the script may need them for itself.
 
     Args:
         poll_seconds: How often new epochs are looked for, and logs are cut.
@@ -286,7 +293,9 @@ def _start(job: Job, folder: Path, logs: _Logs) -> ProcessTree:
 
 
 def _environment(job: Job, folder: Path, command: list[str]) -> dict[str, str]:
-    environment = os.environ | {MARK: str(folder), "PYTHONUNBUFFERED": "1"}
+    """The engine's environment without its secrets, with what a trial needs."""
+    environment = {name: value for name, value in os.environ.items() if not _OWN_SECRETS.fullmatch(name)}
+    environment |= {MARK: str(folder), "PYTHONUNBUFFERED": "1"}
     if job.data_dir is not None:
         environment["TCS_HPT_DATA_DIR"] = str(job.data_dir.absolute())
     if job.devices:

@@ -14,12 +14,11 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tcs_hpt.agents.answers import PROBLEMS
-from tcs_hpt.evidence.roles import role_of
+from tcs_hpt.experiments.example_state import ExampleState
 from tcs_hpt.experiments.places import Places, Stability, places, stability
 from tcs_hpt.experiments.questions import Answer
+from tcs_hpt.experiments.sense import Sense, sense
 from tcs_hpt.experiments.speed import Speed, speed
-from tcs_hpt.experiments.states import ExampleState
 from tcs_hpt.records import Role
 from tcs_hpt.spec import Frozen
 from tcs_hpt.statistics import mean_std
@@ -64,33 +63,6 @@ class Repetition(Frozen):
 
     same_text: bool
     same_choice: bool
-
-
-class Sense(Frozen):
-    """How the answers compare with a textbook, on states whose problem is known."""
-
-    diagnoses: int
-    """Analyses that could be used."""
-    diagnoses_right: int
-    diagnoses_guessed: float
-    """How many would be right when guessing among all problems."""
-    decisions: int
-    """In states that have a usual remedy, one for each order of the list."""
-    right: int
-    """Decisions that go the textbook's way."""
-    wrong: int
-    """Decisions that go the opposite way."""
-    coin_right: float
-    """How many a coin would get right."""
-    coin_wrong: float
-    favourite: str
-    """The kind of hyperparameter that most decisions change, e.g. `learning rate`; empty without decisions."""
-    favourite_share: float | None
-    """How many of the decisions change it; None unless they are about several states."""
-    p_right: float | None
-    """How likely a coin does at least as well."""
-    p_wrong: float | None
-    """How likely a coin goes wrong at least as often."""
 
 
 class Figures(Frozen):
@@ -245,53 +217,3 @@ def repetition(answers: Sequence[Answer]) -> Repetition | None:
         same_text=[c.reply for c in first.calls] == [c.reply for c in again.calls],
         same_choice=first.choice == again.choice,
     )
-
-
-# -- sense --------------------------------------------------------------------------------------------------
-
-
-def sense(answers: Sequence[Answer], states: Mapping[str, ExampleState]) -> Sense:
-    """Diagnoses and decisions against the textbook's.
-
-    The p-values are those of a binomial test with the coin's mean rate. They take decisions about one state as
-    independent, which they are only in part: read them as hints.
-    """
-    analyses = [a for a in answers if a.role == "analysis" and a.purpose != "again" and a.choice is not None]
-    decisions = [
-        (states[a.state], a.choice)
-        for a in answers
-        if a.role == "optimizer" and a.choice is not None and states[a.state].moves
-    ]
-    ways = Counter(state.way(choice) for state, choice in decisions)
-    kinds = Counter(_kind_of_change(state, choice) for state, choice in decisions)
-    favourite, times = kinds.most_common(1)[0] if kinds else ("", 0)
-    several = len({state.name for state, _ in decisions}) > 1
-    coin_right = sum(state.coin("right") for state, _ in decisions)
-    coin_wrong = sum(state.coin("wrong") for state, _ in decisions)
-    return Sense(
-        diagnoses=len(analyses),
-        diagnoses_right=sum(a.diagnosis in states[a.state].problems for a in analyses),
-        diagnoses_guessed=sum(len(states[a.state].problems) / len(PROBLEMS) for a in analyses),
-        decisions=len(decisions),
-        right=ways["right"],
-        wrong=ways["wrong"],
-        coin_right=coin_right,
-        coin_wrong=coin_wrong,
-        favourite=favourite,
-        favourite_share=times / len(decisions) if several else None,
-        p_right=_at_least(ways["right"], len(decisions), coin_right),
-        p_wrong=_at_least(ways["wrong"], len(decisions), coin_wrong),
-    )
-
-
-def _kind_of_change(state: ExampleState, choice: str) -> str:
-    role = role_of(state.changes[choice].parameter, state.context.space.names)
-    return role.replace("_", " ")
-
-
-def _at_least(hits: int, total: int, expected: float) -> float | None:
-    if total == 0:
-        return None
-    from scipy import stats
-
-    return float(stats.binomtest(hits, total, expected / total, alternative="greater").pvalue)

@@ -18,9 +18,12 @@ from tcs_hpt.spec import Frozen
 
 REPEATS = 10
 """Times that the same prompt is asked, as in the paper."""
+REPEAT_IN = 4
+"""States, from the first, in which it is asked; the further ones tell by their decisions only."""
 ORDERS = 4
-"""Orders in which the list is shown. Over four states a model that takes one of eight places 60 % of the time is found out
-in 9 of 10 checks, one that does so 36 % of the time in 1 of 4; that its choices change with the order shows earlier."""
+"""Orders in which the list is shown. Over six states a model that takes one of eight places 60 % of the time is found out
+in 49 of 50 checks, one that does so 36 % of the time in 2 of 5; that its choices change with the order shows earlier.
+More orders would not show better whether it steers: there the states count (`sense.chance`)."""
 QUICK_REPEATS, QUICK_ORDERS, QUICK_STATES = 3, 2, 2
 """A quick check: 13 calls."""
 
@@ -75,7 +78,8 @@ def make_plan(states: Sequence[str] = (), *, repeats: int | None = None, quick: 
     names = list(states) or list(STATES)[: QUICK_STATES if quick else None]
     usual = QUICK_REPEATS if quick else REPEATS
     orders = QUICK_ORDERS if quick else ORDERS
-    return CheckPlan(plan(find_states(names), repeats=usual if repeats is None else repeats, orders=orders))
+    times = usual if repeats is None else repeats
+    return CheckPlan(plan(find_states(names), repeats=times, orders=orders, repeat_in=REPEAT_IN))
 
 
 def conclude(

@@ -15,7 +15,7 @@ from tcs_hpt.agents import AnalysisAgent, OptimizerAgent
 from tcs_hpt.agents.conversation import gave_nothing
 from tcs_hpt.errors import ModelError
 from tcs_hpt.evidence.roles import role_of
-from tcs_hpt.experiments.states import ExampleState
+from tcs_hpt.experiments.example_state import ExampleState
 from tcs_hpt.guard import AGENT_RULES, check
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.records import Analysis, ModelCall, Role, last_tested
@@ -76,7 +76,9 @@ class Answer(Frozen):
         return None if self.choice is None else self.options.index(self.choice)
 
 
-def plan(states: Sequence[ExampleState], *, repeats: int, orders: int) -> tuple[Question, ...]:
+def plan(
+    states: Sequence[ExampleState], *, repeats: int, orders: int, repeat_in: int | None = None
+) -> tuple[Question, ...]:
     """All questions, one state after the other, so that a model can keep what does not change.
 
     The orders of a state are different rotations of one shuffled list: whoever chooses by place never chooses the same
@@ -88,9 +90,10 @@ def plan(states: Sequence[ExampleState], *, repeats: int, orders: int) -> tuple[
         states: Where the study stands, in each.
         repeats: How often the same prompt is asked, with different seeds; at least 1.
         orders: In how many orders the list is shown; at most as many as it is long.
+        repeat_in: How many of the states, from the first, are asked about again with the same prompt; all by default.
     """
     questions: list[Question] = []
-    for state in states:
+    for number, state in enumerate(states):
         generator = random.Random(state.name)
         shuffled = generator.sample(list(state.changes), len(state.changes))
         shifts = generator.sample(range(len(shuffled)), orders)
@@ -98,7 +101,7 @@ def plan(states: Sequence[ExampleState], *, repeats: int, orders: int) -> tuple[
             options = (*shuffled[shift:], *shuffled[:shift])
             questions.append(Question(state, options, order, len(questions), "order"))
         first = questions[-orders]
-        for _ in range(repeats - 1):
+        for _ in range(repeats - 1 if repeat_in is None or number < repeat_in else 0):
             questions.append(Question(state, first.options, 0, len(questions), "repeat"))
         if state is states[0]:
             questions.append(Question(state, first.options, 0, first.seed, "again"))

@@ -29,9 +29,11 @@ ONE_TUNE = 0.9
 """Share of decisions about one kind of hyperparameter, over states with different problems, from which a model seems to
 have a favourite rather than a reason."""
 COIN_DOUBT = 0.05
-"""Chances below this count as better than a coin; a hint, since the states are few and made up."""
+"""Chances below this count as better than a coin; a hint, since the states are few and made up. Who takes the same change
+in every order of a list gets there only by being right in all five states that have a remedy (p = 0.010)."""
 HARM_DOUBT = 0.01
-"""Chances below this count as worse than a coin: enough to advise against a model, so it takes more."""
+"""Chances below this count as worse than a coin: enough to advise against a model, so it takes more. Who takes the same
+change in every order gets there by being wrong in all five states (p = 0.0099)."""
 VERY_ALIKE, FAIRLY_ALIKE = 0.8, 0.4
 """Share of pairs of answers to one prompt that agree, for the words; eight options at random give 0.125."""
 
@@ -105,7 +107,8 @@ def _objections(found: Figures) -> list[str]:
             )
     if found.sense.p_wrong is not None and found.sense.p_wrong < HARM_DOUBT:
         against.append(
-            f"it steers the wrong way more often than a coin ({found.sense.wrong} of {found.sense.decisions} decisions)"
+            f"it steers the wrong way more often than a coin ({found.sense.wrong} of {found.sense.decisions} decisions "
+            f"in {found.sense.states} states)"
         )
     return against
 
@@ -128,6 +131,11 @@ def _shortcomings(found: Figures) -> list[str]:
         lacking.append("its choice depends on the order of the list")
     if found.sense.p_right is None:
         lacking.append("what its choice is worth was not measured")
+    elif found.sense.states < found.sense.states_in_all:
+        lacking.append(
+            f"it decided in {found.sense.states} of the {found.sense.states_in_all} states that have a usual remedy, "
+            "too few to tell what its choice is worth"
+        )
     elif found.sense.p_right >= COIN_DOUBT:
         lacking.append("nothing shows that its choice is worth more than a coin's")
     if _has_favourite(found):
@@ -151,7 +159,8 @@ def _valid(found: Figures) -> str:
     in_the_end = sum(v.in_the_end for v in found.validity.values())
     if at_once == asked:
         return f"always, all {asked} answers at once."
-    text = f"{at_once} of {asked} answers at once, {in_the_end} after a repair round."
+    never = asked - in_the_end
+    text = f"{at_once} of {asked} answers at once, {in_the_end - at_once} more after a repair round, {never} never."
     kinds: dict[str, int] = {}
     for valid in found.validity.values():
         for kind, times in valid.problems.items():
@@ -239,9 +248,10 @@ def _steering(found: Figures) -> str:
     if sense.p_right is None:
         return "not measured; it needs decisions in a state that has a usual remedy."
     worth = "better than a coin" if sense.p_right < COIN_DOUBT else "not shown to be better than a coin"
+    over = f"{_chance(sense.p_right)} over {sense.states} state{'s' if sense.states != 1 else ''}"
     return (
         f"{sense.right} of {sense.decisions} decisions go the textbook's way (a coin: {sense.coin_right:.1f}) and "
-        f"{sense.wrong} against it (a coin: {sense.coin_wrong:.1f}): {worth} ({_chance(sense.p_right)}). "
+        f"{sense.wrong} against it (a coin: {sense.coin_wrong:.1f}): {worth} ({over}). "
         + (f"Its favourite is the {sense.favourite}, whatever the problem. " if _has_favourite(found) else "")
         + "A hint, not a proof: the states are few and made up."
     )

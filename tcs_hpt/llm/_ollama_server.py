@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from tcs_hpt.errors import ModelError, ModelUnavailable, UserError
+from tcs_hpt.llm._breaker import Breaker, NoAnswer, NoServer
 
 if TYPE_CHECKING:
     import ollama
@@ -31,6 +32,8 @@ PORT = 11434
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 600.0
 """Without a byte from the server; loading a large model from a slow disk takes minutes."""
+BRIEF_SECONDS = 10.0
+"""The same for what a living server answers at once: which models it has or holds, what one is, that it unload one."""
 PROBE_SECONDS = 1.0
 ATTEMPTS = 4
 BACKOFF_SECONDS = 0.5
@@ -89,18 +92,10 @@ def installed(host: str | None = None) -> tuple[InstalledModel, ...]:
 
     Raises:
         ModelUnavailable: No Ollama server answers.
+        ModelError: It does not say.
     """
     with Server(host) as server:
-        listing = server.ask(lambda client: client.list())
-    return tuple(
-        InstalledModel(
-            name=model.model or "",
-            size=int(model.size or 0),
-            parameters=(model.details and model.details.parameter_size) or "",
-            quantization=(model.details and model.details.quantization_level) or "",
-        )
-        for model in listing.models
-    )
+        return server.installed()
 
 
 def loaded(host: str | None = None) -> tuple[LoadedModel, ...]:
@@ -108,6 +103,7 @@ def loaded(host: str | None = None) -> tuple[LoadedModel, ...]:
 
     Raises:
         ModelUnavailable: No Ollama server answers.
+        ModelError: It does not say.
     """
     with Server(host) as server:
         return server.loaded()
@@ -166,6 +162,7 @@ class Server:
         host: The server; by default OLLAMA_HOST, else this machine.
         connect_timeout: Seconds until it must accept the connection.
         read_timeout: Seconds without a byte from it.
+        brief_timeout: The same for what it answers at once.
         attempts: How often a request is made when it fails in passing.
         backoff: Seconds before the second attempt, doubled before each further one.
 
@@ -180,6 +177,7 @@ class Server:
         *,
         connect_timeout: float = CONNECT_SECONDS,
         read_timeout: float = READ_SECONDS,
+        brief_timeout: float = BRIEF_SECONDS,
         attempts: int = ATTEMPTS,
         backoff: float = BACKOFF_SECONDS,
     ) -> None:
@@ -196,6 +194,7 @@ class Server:
                 hint="Run `pip install ollama`; if it is installed, check ALL_PROXY and HTTPS_PROXY.",
             ) from error
         self._read_timeout = read_timeout
+        self._brief_timeout = brief_timeout
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(attempts),
             wait=tenacity.wait_exponential(multiplier=backoff),
@@ -204,12 +203,17 @@ class Server:
         )
         # Before the first real request, whose retries would only delay the news.
         _version(self.address, connect_timeout)
-        self._client = ollama.Client(
-            host=self.address,
-            timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
-            # A proxy from the environment cannot reach this machine's own server.
-            trust_env=not is_local(self.address),
+        self._client, self._brief_client = (
+            ollama.Client(
+                host=self.address,
+                timeout=httpx.Timeout(seconds, connect=connect_timeout),
+                # A proxy from the environment cannot reach this machine's own server.
+                trust_env=not is_local(self.address),
+            )
+            for seconds in (read_timeout, brief_timeout)
         )
+        self.breaker = Breaker(f"the Ollama server at {self.address}", lambda: self._answers(connect_timeout))
+        """Stands before `ask`, so that a server that is gone is not waited for again and again."""
 
     def __enter__(self) -> Server:
         return self
@@ -219,25 +223,42 @@ class Server:
 
     def close(self) -> None:
         """Close the connections; calling it twice is fine."""
-        self._client.close()  # type: ignore[no-untyped-call]
+        for client in (self._client, self._brief_client):
+            client.close()  # type: ignore[no-untyped-call]
 
     def ask(self, do: Callable[[ollama.Client], T], *, model: str = "") -> T:
-        """Run a request, again if it fails in passing.
+        """Run a request that may take its time, again if it fails in passing.
+
+        Raises:
+            ModelError: It failed; `ModelUnavailable` when server or model is not there, or was not for a while.
+        """
+        with self.breaker.request():
+            return self._run(lambda: self._retrying(do, self._client), model, self._read_timeout)
+
+    def ask_briefly(self, do: Callable[[ollama.Client], T], *, model: str = "") -> T:
+        """Run a request that a living server answers at once. Made only once, and not waited for longer than seconds.
 
         Raises:
             ModelError: It failed; `ModelUnavailable` when server or model is not there.
         """
-        import httpx
-        import ollama
+        return self._run(lambda: do(self._brief_client), model, self._brief_timeout)
 
-        try:
-            return self._retrying(do, self._client)
-        except (ollama.ResponseError, httpx.HTTPError, ConnectionError, ValueError) as error:
-            raise self._translated(error, model) from error
+    def installed(self) -> tuple[InstalledModel, ...]:
+        """What the server has, in its order (last changed first)."""
+        listing = self.ask_briefly(lambda client: client.list())
+        return tuple(
+            InstalledModel(
+                name=model.model or "",
+                size=int(model.size or 0),
+                parameters=(model.details and model.details.parameter_size) or "",
+                quantization=(model.details and model.details.quantization_level) or "",
+            )
+            for model in listing.models
+        )
 
     def loaded(self) -> tuple[LoadedModel, ...]:
         """What the server holds in memory."""
-        listing = self.ask(lambda client: client.ps())
+        listing = self.ask_briefly(lambda client: client.ps())
         return tuple(
             LoadedModel(
                 name=model.model or model.name or "",
@@ -248,7 +269,22 @@ class Server:
             for model in listing.models
         )
 
-    def _translated(self, error: Exception, model: str) -> ModelError:
+    def _answers(self, timeout: float) -> bool:
+        try:
+            return bool(_version(self.address, timeout))
+        except ModelUnavailable:
+            return False
+
+    def _run(self, do: Callable[[], T], model: str, seconds: float) -> T:
+        import httpx
+        import ollama
+
+        try:
+            return do()
+        except (ollama.ResponseError, httpx.HTTPError, ConnectionError, ValueError) as error:
+            raise self._translated(error, model, seconds) from error
+
+    def _translated(self, error: Exception, model: str, seconds: float) -> ModelError:
         import httpx
         import ollama
 
@@ -257,12 +293,12 @@ class Server:
         if isinstance(error, ConnectionError | httpx.ConnectError | httpx.ConnectTimeout):
             return _nobody(self.address)
         if isinstance(error, httpx.TimeoutException):
-            return ModelError(
-                f"the Ollama server at {self.address} sent nothing for {self._read_timeout:g} seconds",
+            return NoAnswer(
+                f"the Ollama server at {self.address} sent nothing for {seconds:g} seconds",
                 hint="Look at the server's log; the model may be too large for this machine.",
             )
         if isinstance(error, httpx.HTTPError):
-            return ModelUnavailable(
+            return NoServer(
                 f"the connection to the Ollama server at {self.address} was lost: {error}",
                 hint="Look at the server's log; it may have run out of memory.",
             )
@@ -338,8 +374,8 @@ def _version(address: str, timeout: float) -> str:
     return version
 
 
-def _nobody(address: str) -> ModelUnavailable:
-    return ModelUnavailable(
+def _nobody(address: str) -> NoServer:
+    return NoServer(
         f"no Ollama server answers at {address}",
         hint="Start it with `ollama serve`, or set OLLAMA_HOST to where it runs.",
     )

@@ -12,10 +12,11 @@ from typing import Any, Self, TypeVar
 import httpx
 import tenacity
 
-from tcs_hpt.errors import ModelError, ModelUnavailable, UserError
+from tcs_hpt.errors import ModelError, UserError
+from tcs_hpt.llm._breaker import Breaker, NoAnswer, NoServer
 from tcs_hpt.llm._openai_address import Address
 from tcs_hpt.llm._openai_answer import BrokenOff, NotAnAnswer
-from tcs_hpt.llm._openai_errors import Complaint, Passing, Refused, translate, wrong_path
+from tcs_hpt.llm._openai_errors import AWAY, Complaint, Passing, Refused, translate, wrong_path
 
 T = TypeVar("T")
 
@@ -27,6 +28,8 @@ ANSWER_SECONDS = 1800.0
 ATTEMPTS = 6
 LONGEST_WAIT_SECONDS = 60.0
 """Between two attempts. Who is asked to wait longer gives up at once, since trying earlier would be in vain."""
+KNOCK_SECONDS = 5.0
+"""Until a server says anything at all, when it is only asked whether it is there again."""
 ANSWER_BYTES = 64 << 20
 ERROR_BYTES = 64_000
 
@@ -45,6 +48,7 @@ class Connection:
         answer_seconds: For a whole answer.
         attempts: How often a request is sent at most.
         sleep: Waits between attempts [s].
+        clock: A monotonic clock [s], for the pauses that a dead server gets.
 
     Raises:
         UserError: The URL or the key cannot be one.
@@ -60,6 +64,7 @@ class Connection:
         answer_seconds: float = ANSWER_SECONDS,
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._address = Address.of(base_url, api_key)
         self.place = self._address.place
@@ -69,6 +74,7 @@ class Connection:
         self._attempts = attempts
         self._sleep = sleep
         self._answered = False
+        self._breaker = Breaker(f"the server at {self.place}", self._answers, clock=clock)
         timeout = httpx.Timeout(read_seconds, connect=connect_seconds)
         headers, login = {}, None
         if key := self._address.key.get_secret_value():
@@ -112,15 +118,17 @@ class Connection:
     def post(self, path: str, body: dict[str, Any], read: Callable[[Iterator[bytes]], T]) -> T:
         """What `read` makes of the lines of the response.
 
-        Sent again, later and later, while the server is busy, fails or breaks off. Interrupting it closes the
-        connection, which ends the work on a server that looks.
+        Sent again, later and later, while the server is busy, fails or breaks off; a server that has been gone for
+        several requests is not asked at once again (`_breaker` has the rule). Interrupting it closes the connection,
+        which ends the work on a server that looks.
 
         Raises:
             Refused: The server does not take this body.
             UserError: There is no such server, or it refuses the key.
             ModelError: It fails, also when asked again.
         """
-        return self._asked("POST", path, body, read)
+        with self._breaker.request():
+            return self._asked("POST", path, body, read)
 
     def __enter__(self) -> Self:
         return self
@@ -131,6 +139,14 @@ class Connection:
     def close(self) -> None:
         """Close what is open; calling it twice is fine."""
         self._client.close()
+
+    def _answers(self) -> bool:
+        """Whether anything comes back from the server, however little it likes the request."""
+        try:
+            with self._client.stream("GET", self._address / "models", timeout=KNOCK_SECONDS) as response:
+                return response.status_code not in AWAY
+        except httpx.HTTPError:
+            return False
 
     def _asked(
         self, method: str, path: str, body: dict[str, Any] | None, read: Callable[[Iterator[bytes]], T]
@@ -188,7 +204,7 @@ class Connection:
         for chunk in response.iter_bytes():
             received += len(chunk)
             if time.monotonic() > deadline or received > ANSWER_BYTES:
-                raise ModelError(
+                raise NoAnswer(
                     f"the server at {self.place} does not come to an end: {received} bytes, and its limit is "
                     f"{self._answer_seconds:g} seconds or {ANSWER_BYTES} bytes",
                     hint="Choose a smaller model, or a server that honours max_tokens.",
@@ -201,14 +217,14 @@ class Connection:
     def _unreachable(self, error: httpx.HTTPError) -> Exception:
         detail = self._address.scrub(str(error)) or type(error).__name__
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            unavailable = ModelUnavailable(
+            unavailable = NoServer(
                 f"nothing answers at {self.place}: {detail}",
                 hint="Start the model server, or check host and port of the base URL.",
             )
             # A server that was there a moment ago may be starting again; one that never was is a mistake.
             return Passing(unavailable) if self._answered else unavailable
         if isinstance(error, httpx.TimeoutException):
-            return ModelError(
+            return NoAnswer(
                 f"the server at {self.place} was silent for {self._read_seconds:g} seconds",
                 hint="It may be overloaded, or the prompt too long for this machine: look into its log.",
             )
@@ -218,8 +234,8 @@ class Connection:
             f"the server at {self.place} cannot be talked to: {detail}", hint="Check the base URL."
         )
 
-    def _broken_off(self, detail: str) -> ModelError:
-        return ModelError(
+    def _broken_off(self, detail: str) -> NoAnswer:
+        return NoAnswer(
             f"the server at {self.place} broke off before its answer was complete{detail}",
             hint="Look into the server's log: it may have run out of memory.",
         )

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tcs_hpt.errors import ModelError, ModelUnavailable, UserError
+from tcs_hpt.errors import ModelError, UserError
+from tcs_hpt.llm._breaker import NoServer
 
 SHOWN_CHARACTERS = 300
 """Of a server's own words in a message."""
@@ -36,6 +37,8 @@ BAD_KEY = re.compile(
     r"(invalid|incorrect|missing|no|valid) (an? )?api[ _-]?key|api[ _-]?key (is )?(not valid|invalid|missing)",
     re.IGNORECASE,
 )
+AWAY = (502, 503, 504)
+"""What a proxy answers in place of a server that is gone."""
 FORMAT = re.compile(r"response_format|json_schema|grammar|schema", re.IGNORECASE)
 """A server that fails with 500 over these cannot do what was asked; asking it the same again would not help."""
 
@@ -161,7 +164,7 @@ def translate(complaint: Complaint, place: str, *, wait: float | None = None) ->
             ModelError(f"{server} refuses the request ({shown})", hint="Choose another model or server."),
         )
     if status >= 500:
-        broken = ModelUnavailable if status in (502, 503, 504) else ModelError
+        broken = NoServer if status in AWAY else ModelError
         shown = _status_only(complaint) if complaint.html else shown
         return Passing(broken(f"{server} failed ({shown})", hint="Look into the server's log."), wait=wait)
     return ModelError(f"{server} answered {shown}", hint="Check the base URL and the server's log.")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 import transformers
 from huggingface_hub import HfApi, errors
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from tcs_hpt.errors import ModelUnavailable
+from tcs_hpt.llm.machine import SHORTAGE_HINT, main_memory
 
 hub: Any = errors
 """Also holds, unexported, the base class of its HTTP client's errors."""
@@ -38,6 +38,8 @@ class Place:
 
     folder: str
     """A folder on this machine, or a name on the Hugging Face Hub."""
+    revision: str | None = None
+    """Commit, tag or branch on the Hub; None for what is newest there."""
     gguf_file: str | None = None
     """A file in that folder which holds everything."""
     on_hub: bool = False
@@ -47,7 +49,8 @@ def locate(source: str) -> Place:
     """What a user's name of a model stands for; nothing is read.
 
     Args:
-        source: A folder, a GGUF file, or a name on the Hugging Face Hub such as `Qwen/Qwen2.5-Coder-1.5B-Instruct`.
+        source: A folder, a GGUF file, or a name on the Hugging Face Hub such as `Qwen/Qwen2.5-Coder-1.5B-Instruct`, with
+            `@` and a commit, tag or branch behind it if it shall not be the newest.
 
     Raises:
         ModelUnavailable: It looks like a path and nothing is there.
@@ -64,9 +67,10 @@ def locate(source: str) -> Place:
             f"{source} is a file, and only GGUF files hold a whole model",
             hint="Name the folder that it is in.",
         )
-    if path.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1 or "\\" in source:
+    name, _, revision = source.partition("@")
+    if path.is_absolute() or source.startswith((".", "~")) or name.count("/") > 1 or "\\" in source:
         raise ModelUnavailable(f"there is no model folder {source}", hint="Check the path.")
-    return Place(source, on_hub=True)
+    return Place(name, revision=revision or None, on_hub=True)
 
 
 def choose_device(device: str) -> torch.device:
@@ -133,12 +137,13 @@ def require_memory(name: str, needed: int, device: torch.device) -> None:
         available = int(torch.cuda.mem_get_info(device)[0])
         where = f"free on {device}"
     else:
-        available = psutil.virtual_memory().available
-        where = "available on this machine"
+        _, available = main_memory()
+        where = "free for this process"
     if needed > available:
         raise ModelUnavailable(
             f"{name} needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are {where}",
-            hint="Choose a smaller model or dtype='bfloat16', or run it from a quantized GGUF file with `embedded:`.",
+            hint="Choose a smaller model, run it from a quantized file with `embedded:PATH.gguf`, "
+            f"{SHORTAGE_HINT}.",
         )
 
 
@@ -151,27 +156,39 @@ def weight_bytes(config: Any, dtype: torch.dtype, *, trust_remote_code: bool = F
 
 
 def load(
-    source: str, *, name: str, device: torch.device, dtype: str, trust_remote_code: bool
+    source: str,
+    *,
+    name: str,
+    device: torch.device,
+    dtype: str,
+    trust_remote_code: bool,
+    ignore_memory: bool = False,
 ) -> tuple[Any, Any]:
     """The model, on its device and ready to answer, and its tokenizer.
+
+    Files of the Hub are not compared with a checksum known beforehand: whose commit is fixed gets what that commit
+    holds, and without one the newest is taken. Files in a folder are taken as they are.
 
     Raises:
         ModelUnavailable: The files are missing, cannot be fetched, need more memory than there is, or are not
             a causal language model that Transformers knows.
     """
     place = locate(source)
-    unreachable = _hub_problem(place.folder) if place.on_hub else None
+    unreachable = _hub_problem(place.folder, place.revision) if place.on_hub else None
     arguments: dict[str, Any] = {
         "trust_remote_code": trust_remote_code,
         "local_files_only": unreachable is not None,
     }
     if place.gguf_file:
         arguments["gguf_file"] = place.gguf_file
+    if place.revision:
+        arguments["revision"] = place.revision
     with _translated(name, unreachable):
         config = AutoConfig.from_pretrained(place.folder, **arguments)
         chosen = choose_dtype(dtype, device, place, config)
         # Quantized checkpoints are smaller than their parameters say; they are not estimated.
-        if place.gguf_file or getattr(config, "quantization_config", None) is None:
+        estimated = place.gguf_file or getattr(config, "quantization_config", None) is None
+        if estimated and not ignore_memory:
             size = weight_bytes(config, chosen, trust_remote_code=trust_remote_code)
             margin = GGUF_MARGIN if place.gguf_file else MARGIN
             require_memory(name, int(size * margin), torch.device("cpu"))
@@ -192,14 +209,14 @@ def can_move(model: Any) -> bool:
     return quantization is None or getattr(quantization, "quant_method", None) == "gguf"
 
 
-def _hub_problem(name: str) -> Exception | None:
+def _hub_problem(name: str, revision: str | None) -> Exception | None:
     """Why the Hub cannot be asked about a model; None when it can.
 
     Without this one question, Transformers would repeat every request that fails for half a minute, also for a
     model whose files are all here.
     """
     try:
-        HfApi().model_info(name, timeout=HUB_TIMEOUT_SECONDS)
+        HfApi().model_info(name, revision=revision, timeout=HUB_TIMEOUT_SECONDS)
     except (hub.HTTPError, OSError, ValueError) as error:
         return error
     return None
@@ -230,6 +247,11 @@ def _unavailable(name: str, error: BaseException) -> ModelUnavailable:
             f"{name} is gated on the Hugging Face Hub",
             hint="Accept its terms on its page, then run `hf auth login`.",
         )
+    if caused_by(hub.RevisionNotFoundError):
+        return ModelUnavailable(
+            f"the Hugging Face Hub has no such commit, tag or branch of the model: {name}",
+            hint="Check what stands behind `@`, or leave it out for the newest.",
+        )
     if caused_by(hub.RepositoryNotFoundError, hub.HFValidationError):
         return ModelUnavailable(
             f"there is no {name} on the Hugging Face Hub, or it is private",
@@ -248,7 +270,8 @@ def _unavailable(name: str, error: BaseException) -> ModelUnavailable:
     if "trust_remote_code" in str(error):
         return ModelUnavailable(
             f"{name} brings Python code of its own, which is not run unasked",
-            hint="Read that code, then open the model with trust_remote_code=True.",
+            hint="Choose a model of a kind that Transformers has itself. From Python, and having read that code, "
+            "TransformersModel(source, trust_remote_code=True) runs it.",
         )
     if isinstance(error, ImportError):
         return ModelUnavailable(f"{name} needs a package that is missing: {reason}", hint=INSTALL)

@@ -134,7 +134,7 @@ def _passed_over(*, unknown: list[str], too_large: list[str], too_slow: list[str
     if unknown:
         sentences.append(f" Not in the catalogue: {listed(unknown)}.")
     if sentences:
-        sentences.append(" Any of them can be named with --model ollama:NAME.")
+        sentences.append(" Any of them can be named, as ollama:NAME.")
     return "".join(sentences)
 
 

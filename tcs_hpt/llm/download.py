@@ -69,9 +69,9 @@ def fetch(
         ModelUnavailable: It cannot be fetched, or what came is not the model.
     """
     target = folder / model.file
-    if is_present(model, folder):
-        return target
     try:
+        if is_present(model, folder):
+            return target
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{model.file}.lock"):
             if is_present(model, folder):
@@ -89,8 +89,8 @@ def fetch(
             _remember(model, target)
     except OSError as error:
         raise ModelUnavailable(
-            f"cannot store {model.full_name} in {folder}: {error}",
-            hint="Free some space, or name another folder in TCS_HPT_MODELS_DIR.",
+            f"cannot keep {model.full_name} in {folder}: {error}",
+            hint="Free some space, check the folder's permissions, or name another one in TCS_HPT_MODELS_DIR.",
         ) from error
     return target
 
@@ -99,6 +99,9 @@ def is_present(model: KnownModel, folder: Path) -> bool:
     """Whether the model's file is in `folder` and intact; fetches nothing.
 
     Reads the whole file only when nobody checked it since it was last changed.
+
+    Raises:
+        OSError: Folder or file cannot be read.
     """
     target = folder / model.file
     if not target.is_file() or target.stat().st_size != model.size:

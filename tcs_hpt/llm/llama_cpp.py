@@ -28,10 +28,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from tcs_hpt.errors import ModelError, ModelUnavailable
 from tcs_hpt.llm._base import ChatReply, ChatRequest
+from tcs_hpt.llm.machine import usable_cores
 from tcs_hpt.records import Message
 
 SLOTS = 2
@@ -89,7 +88,7 @@ class LlamaCppModel:
         self._context = context
         self._key = secrets.token_hex(16)
         self._engine = import_engine()
-        server = _load(self._engine, path, context, threads or _physical_cores(), self._key)
+        server = _load(self._engine, path, context, threads or usable_cores(), self._key)
         self._address = str(server.listening_address)
         self._lanes: dict[str, int] = {}
         self._fixed: dict[int, str] = {}
@@ -311,11 +310,6 @@ def _load(engine: Any, path: Path, context: int, threads: int, key: str) -> Any:
 def _release(worker: ThreadPoolExecutor, server: list[Any]) -> None:
     worker.shutdown(wait=True, cancel_futures=True)
     server.clear()
-
-
-def _physical_cores() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
 
 
 def _is_constrained(reply: ChatReply) -> bool:

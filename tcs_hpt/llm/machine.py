@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from tcs_hpt.errors import ModelError
+from tcs_hpt.llm._cgroups import ROOT, memory_limits, processor_limit
 from tcs_hpt.llm.models import full_tag, library_model
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 ENGINES = ("xllamacpp", "ollama", "httpx", "transformers", "torch")
 """Python packages that run models, or speak to what runs them."""
 
+LISTING_SECONDS = 10.0
 SMI_SECONDS = 20.0
 """A driver that has to wake its GPUs takes seconds."""
 BYTES_PER_CORE = 750_000_000
@@ -32,6 +34,10 @@ BYTES_PER_CORE = 750_000_000
 of 1.1 GB, so that a prompt of 2,000 tokens costs half a minute; twice the weights would cost twice that."""
 MOST_ON_CPU = 6_000_000_000
 """Weights beyond which more cores do not help: every token written reads all of them from memory."""
+IGNORE_MEMORY_VARIABLE = "TCS_HPT_IGNORE_MEMORY"
+"""Set to anything but 0, models are loaded even if they seem too large."""
+SHORTAGE_HINT = f"or set {IGNORE_MEMORY_VARIABLE}=1 to load it anyway"
+
 UNIFIED_SHARE = 2 / 3
 """Of a memory shared with the GPU, what Apple's systems let the GPU use."""
 
@@ -98,19 +104,16 @@ class OllamaState:
         return next((tags[tag] for tag in map(full_tag, same) if tag in tags), None)
 
 
-def look(*, smi: str = "nvidia-smi", cgroups: Path = Path("/sys/fs/cgroup")) -> Machine:
+def look(*, smi: str = "nvidia-smi", cgroups: Path = ROOT) -> Machine:
     """Measure this machine.
 
     Args:
         smi: The program that lists NVIDIA GPUs.
-        cgroups: Where Linux keeps the limits of containers and jobs (version 2).
+        cgroups: Where Linux keeps the limits of containers and jobs.
     """
-    memory = psutil.virtual_memory()
-    total, available = memory.total, memory.available
-    for limit, used in _limits(cgroups):
-        total, available = min(total, limit), min(available, max(0, limit - used))
+    total, available = main_memory(cgroups)
     return Machine(
-        cores=_cores(),
+        cores=usable_cores(cgroups),
         memory_total=total,
         memory_available=available,
         gpus=_gpus(smi),
@@ -118,8 +121,39 @@ def look(*, smi: str = "nvidia-smi", cgroups: Path = Path("/sys/fs/cgroup")) -> 
     )
 
 
-def ollama_state(host: str | None = None) -> OllamaState | None:
+def main_memory(cgroups: Path = ROOT) -> tuple[int, int]:
+    """In total and free without swapping [bytes]: the machine's, or what its container or job leaves of that."""
+    memory = psutil.virtual_memory()
+    limits = memory_limits(cgroups)
+    return (
+        min([memory.total, *(limit.limit for limit in limits)]),
+        min([memory.available, *(limit.left for limit in limits)]),
+    )
+
+
+def usable_cores(cgroups: Path = ROOT) -> int:
+    """Physical cores that this process may use; at least 1.
+
+    A container's quota of processor time counts as so many whole cores: with more threads than that, all of them would
+    be stopped together for a part of every tenth of a second.
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = processor_limit(cgroups)
+    most = usable if quota is None else int(quota)
+    return max(1, min(usable, most, psutil.cpu_count(logical=False) or usable))
+
+
+def ignores_memory() -> bool:
+    """Whether the person at the keyboard wants models loaded even if they seem too large."""
+    return os.environ.get(IGNORE_MEMORY_VARIABLE, "0").strip() not in ("", "0")
+
+
+def ollama_state(host: str | None = None, *, timeout: float = LISTING_SECONDS) -> OllamaState | None:
     """The Ollama server at `host` (by default OLLAMA_HOST, else this machine); None when none answers.
+
+    Args:
+        host: Where it is.
+        timeout: Seconds that it may be silent when it is asked for its models.
 
     Raises:
         UserError: `host`, or OLLAMA_HOST, is not an address.
@@ -131,14 +165,13 @@ def ollama_state(host: str | None = None) -> OllamaState | None:
     if version is None:
         return None
     try:
-        with Server(host) as server:
-            local = is_local(server.address)
-        return OllamaState(
-            version=version,
-            models=ollama.installed(host),
-            loaded=tuple(model.name for model in ollama.loaded(host)),
-            local=local,
-        )
+        with Server(host, brief_timeout=timeout) as server:
+            return OllamaState(
+                version=version,
+                models=server.installed(),
+                loaded=tuple(model.name for model in server.loaded()),
+                local=is_local(server.address),
+            )
     except ModelError as error:
         return OllamaState(version=version, problem=f"{error.message}. {error.hint}".strip())
 
@@ -156,11 +189,6 @@ def package_version(name: str) -> str | None:
         return None
 
 
-def _cores() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
-
-
 def _gpus(smi: str) -> tuple[Gpu, ...]:
     command = [smi, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
     try:
@@ -175,27 +203,3 @@ def _gpus(smi: str) -> tuple[Gpu, ...]:
             total, free = (int(figure) * 2**20 for figure in figures)
             found.append(Gpu(name, total, free))
     return tuple(found)
-
-
-def _limits(cgroups: Path) -> list[tuple[int, int]]:
-    """Limit and use [bytes] of every group with a limit that this process is in, without what is only cached."""
-    try:
-        entries = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    own = next((line[3:].strip("/") for line in entries if line.startswith("0::")), "")
-    found = []
-    folder = cgroups / own
-    # Inside a container the own group is seen as the root, and its name from outside does not exist.
-    for group in (folder, *folder.parents):
-        if not group.is_relative_to(cgroups):
-            break
-        try:
-            limit = (group / "memory.max").read_text().strip()
-            used = int((group / "memory.current").read_text())
-            counters = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        except (OSError, ValueError):
-            continue
-        if limit.isdigit():
-            found.append((int(limit), used - int(counters.get("inactive_file", 0))))
-    return found

@@ -50,6 +50,8 @@ class HuggingFaceSource:
 
     repo: str
     revision: str = "main"
+    """A branch may move on; what comes from it is compared with the model's `sha256` all the same, and a file that was
+    changed there is refused."""
 
     def __str__(self) -> str:
         return f"the Hugging Face repository {self.repo}"

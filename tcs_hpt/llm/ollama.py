@@ -31,6 +31,7 @@ from tcs_hpt.llm._base import ChatReply, ChatRequest, Token
 from tcs_hpt.llm._ollama_server import (
     ATTEMPTS,
     BACKOFF_SECONDS,
+    BRIEF_SECONDS,
     CONNECT_SECONDS,
     READ_SECONDS,
     InstalledModel,
@@ -77,6 +78,7 @@ class OllamaModel:
             machine and the model is on a GPU, which a trial may need.
         connect_timeout: Seconds until a server must accept the connection.
         read_timeout: Seconds without a byte from the server.
+        brief_timeout: The same for what the server answers at once: about its models, and unloading one.
         attempts: How often a request is made when the server fails in passing (connection lost, busy).
         backoff: Seconds before the second attempt, doubled before each further one.
 
@@ -97,6 +99,7 @@ class OllamaModel:
         unload: Literal["auto", "always", "never"] = "auto",
         connect_timeout: float = CONNECT_SECONDS,
         read_timeout: float = READ_SECONDS,
+        brief_timeout: float = BRIEF_SECONDS,
         attempts: int = ATTEMPTS,
         backoff: float = BACKOFF_SECONDS,
     ) -> None:
@@ -113,11 +116,12 @@ class OllamaModel:
             host,
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
+            brief_timeout=brief_timeout,
             attempts=attempts,
             backoff=backoff,
         )
         try:
-            shown = self._server.ask(lambda client: client.show(self._model), model=self._model)
+            shown = self._server.ask_briefly(lambda client: client.show(self._model), model=self._model)
             self._know(shown, think)
         except BaseException:
             self._server.close()
@@ -162,7 +166,8 @@ class OllamaModel:
 
         Raises:
             ModelError: The prompt does not fit into the model's context or was cut by the server, or the server fails.
-            ModelUnavailable: The server or the model is gone.
+            ModelUnavailable: The server or the model is gone. A server that has been gone for several requests is not
+                asked at once again (`_breaker` has the rule).
         """
         if self._closed:
             raise ModelError(f"{self.name} is closed", hint="Open the model again.")
@@ -188,14 +193,16 @@ class OllamaModel:
     def rest(self) -> None:
         """Have the server unload the model, as `unload` says, and wait a few seconds until it has.
 
-        Never fails: a server that is gone holds no memory, and the next request reports it.
+        Never fails, and never waits long: a server that is gone holds no memory, and the next request reports it.
         """
-        if self._closed or self._unload == "never":
+        if self._closed or self._unload == "never" or self._server.breaker.is_open:
             return
         with contextlib.suppress(ModelError):
             if self._unload == "auto" and not (is_local(self._server.address) and self._on_gpu()):
                 return
-            self._server.ask(lambda client: client.generate(self._model, keep_alive=0), model=self._model)
+            self._server.ask_briefly(
+                lambda client: client.generate(self._model, keep_alive=0), model=self._model
+            )
             # The server answers before the memory is free, and the trial starts right after this.
             deadline = time.monotonic() + UNLOAD_SECONDS
             while self._loaded() and time.monotonic() < deadline:

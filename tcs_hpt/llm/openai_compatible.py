@@ -41,6 +41,7 @@ class OpenAICompatibleModel:
         thinking_tokens: Room that a thinking model gets in addition to a request's `max_tokens`, from the moment
             on when its thoughts have left no room for its answer.
         sleep: Waits between attempts [s].
+        clock: A monotonic clock [s], for the pauses that a dead server gets.
 
     Raises:
         UserError: The URL or the key cannot be one.
@@ -58,6 +59,7 @@ class OpenAICompatibleModel:
         attempts: int = ATTEMPTS,
         thinking_tokens: int = THINKING_TOKENS,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not model.strip():
             raise UserError(
@@ -71,6 +73,7 @@ class OpenAICompatibleModel:
             answer_seconds=answer_seconds,
             attempts=attempts,
             sleep=sleep,
+            clock=clock,
         )
         self._model = model.strip()
         self._thinking_tokens = thinking_tokens

@@ -6,7 +6,6 @@ What `auto` stands for is decided in `choice`.
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from tcs_hpt.errors import ModelError, ModelUnavailable, UserError
 from tcs_hpt.llm import machine as machines
 from tcs_hpt.llm._base import ChatModel
 from tcs_hpt.llm.choice import choose, fits, listed
-from tcs_hpt.llm.machine import Machine, OllamaState
+from tcs_hpt.llm.machine import SHORTAGE_HINT, Machine, OllamaState
 from tcs_hpt.llm.models import (
     CATALOGUE,
     DEFAULT_EMBEDDED,
@@ -32,10 +31,6 @@ from tcs_hpt.llm.models import (
 
 if TYPE_CHECKING:
     from tcs_hpt.llm.download import Progress
-
-IGNORE_MEMORY_VARIABLE = "TCS_HPT_IGNORE_MEMORY"
-"""Set to anything but 0, models are loaded even if they seem too large."""
-SHORTAGE_HINT = f"or set {IGNORE_MEMORY_VARIABLE}=1 to load it anyway"
 
 _FORMS = (
     "auto",
@@ -97,7 +92,7 @@ def open_model(
         ModelUnavailable: It cannot be reached, fetched or loaded, or needs more memory than there is.
     """
     if ignore_memory is None:
-        ignore_memory = os.environ.get(IGNORE_MEMORY_VARIABLE, "0").strip() not in ("", "0")
+        ignore_memory = machines.ignores_memory()
     if name == "auto":
         return _open_auto(on_progress, ignore_memory, look)
     kind, _, rest = name.partition(":")
@@ -112,9 +107,7 @@ def open_model(
         return _open_openai(rest)
     # Backends are imported where they are opened: naming models must not cost the import of an engine.
     if kind == "transformers":
-        from tcs_hpt.llm.transformers_local import TransformersModel
-
-        return TransformersModel(rest, name=name), reason
+        return _open_transformers(rest, ignore_memory)
     if kind == "scripted":
         return _open_scripted(rest), reason
     if kind == "replay":
@@ -152,7 +145,12 @@ def suggest(name: str, *, among: tuple[str, ...] = ()) -> str:
 def _open_auto(
     on_progress: Progress | None, ignore_memory: bool, look: Callable[[], Machine]
 ) -> tuple[ChatModel, str]:
-    server = machines.ollama_state()
+    try:
+        server = machines.ollama_state()
+    except UserError as error:
+        # Who names a server wants it: going on without it would hide the slip until the study is done.
+        needs_none = f"{CATALOGUE[DEFAULT_EMBEDDED].full_name} needs no server."
+        raise UserError(error.message, hint=f"{error.hint} Or name a model: {needs_none}") from error
     chosen = choose(look(), server)
     reason = f"No model was named. {chosen.reason}"
     kind, _, rest = chosen.name.partition(":")
@@ -171,8 +169,8 @@ def _open_auto(
         raise ModelUnavailable(
             f"there is no language model to use: {state}, and {error.message}",
             hint=f"{error.hint} Or: start Ollama (https://ollama.com/download) and run "
-            "`tcs-hpt models pull ollama:qwen2.5-coder:1.5b`; name a server with `--model openai:URL#MODEL`; or tune "
-            "without a model, with `--method expert`. `tcs-hpt doctor` looks at what is here.",
+            "`tcs-hpt models pull ollama:qwen2.5-coder:1.5b`; name a server, as openai:URL#MODEL; or tune without a "
+            "model: `tcs-hpt tune TASK --method expert`. `tcs-hpt doctor` looks at what is here.",
         ) from error
 
 
@@ -197,7 +195,7 @@ def _open_ollama(
         raise ModelUnavailable(
             error.message,
             hint=f"{error.hint} Ollama comes from https://ollama.com/download; "
-            f"--model {CATALOGUE[DEFAULT_EMBEDDED].full_name} needs no server.",
+            f"{CATALOGUE[DEFAULT_EMBEDDED].full_name} needs no server.",
         ) from error
     known = library_model(name)
     if known and server and server.local and not fits(full_tag(name), known, look(), server):
@@ -263,7 +261,7 @@ def _require_memory(name: str, needed: int, machine: Machine) -> None:
         return
     smaller = [m for m in CATALOGUE.values() if m.memory <= machine.memory_available and m.full_name != name]
     largest = max(smaller, key=lambda model: model.memory, default=None)
-    advice = f"Use --model {largest.full_name}" if largest else "Close other programs"
+    advice = f"Use {largest.full_name}" if largest else "Close other programs"
     raise ModelUnavailable(
         f"{name} needs about {needed / 1e9:.1f} GB of memory, and {machine.memory_available / 1e9:.1f} GB are free",
         hint=f"{advice}, {SHORTAGE_HINT}.",
@@ -287,6 +285,18 @@ def _open_openai(place: str) -> tuple[ChatModel, str]:
         served_names = ()  # not every server lists its models; the first request tells
     if wanted and served_names and wanted not in served_names:
         reason += f" The server does not list it; it lists {listed(served_names)}."
+    return model, reason
+
+
+def _open_transformers(source: str, ignore_memory: bool) -> tuple[ChatModel, str]:
+    from tcs_hpt.llm.transformers_local import TransformersModel
+
+    model = TransformersModel(source, ignore_memory=ignore_memory)
+    reason = f"The model {model.name} was asked for."
+    if model.commit and not source.endswith(f"@{model.commit}"):
+        reason += (
+            f" It is commit {model.commit} on the Hugging Face Hub; `@` and a commit behind the name fix it."
+        )
     return model, reason
 
 

@@ -13,6 +13,7 @@ How a request is answered, and why:
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import os
@@ -24,6 +25,7 @@ from tcs_hpt.errors import ModelError, ModelUnavailable
 from tcs_hpt.llm._base import ChatReply, ChatRequest, Token
 from tcs_hpt.llm._thoughts import split_thoughts
 from tcs_hpt.llm.llama_cpp import SPIN_COUNT
+from tcs_hpt.llm.machine import ignores_memory, main_memory
 
 if TYPE_CHECKING:
     from tcs_hpt.llm._chat_template import RenderedPrompt
@@ -69,7 +71,8 @@ class TransformersModel:
     log probability before temperature and grammar; the token that ends an answer is not among them.
 
     Args:
-        source: A folder, a GGUF file (its weights are dequantized), or a name on the Hugging Face Hub.
+        source: A folder, a GGUF file (its weights are dequantized), or a name on the Hugging Face Hub, with `@` and a
+            commit behind it if it shall not be the newest.
         name: How the user would name it; `transformers:` and the source unless given.
         device: `auto` (CUDA, else Apple's GPU, else the CPU), or one by its torch name.
         dtype: Number format of the weights: `auto`, `float32`, `bfloat16` or `float16`. `auto` is float32 on a CPU,
@@ -77,6 +80,8 @@ class TransformersModel:
         top_p: Draw only among the likeliest tokens that together have this probability.
         think: Whether a thinking model may think before an answer without schema; it needs the `max_tokens` for it.
         trust_remote_code: Whether Python code that comes with the model may be run.
+        ignore_memory: Whether a model that seems too large for the memory is loaded all the same; by default what the
+            environment variable TCS_HPT_IGNORE_MEMORY says.
 
     Raises:
         ModelUnavailable: A package is missing, or the model cannot be found, fetched, or held in memory.
@@ -92,6 +97,7 @@ class TransformersModel:
         top_p: float = 0.95,
         think: bool = False,
         trust_remote_code: bool = False,
+        ignore_memory: bool | None = None,
     ) -> None:
         require_engine()
         from tcs_hpt.llm import _weights
@@ -102,8 +108,15 @@ class TransformersModel:
         self._think = think
         self._device = _weights.choose_device(device)
         self._model, self._tokenizer = _weights.load(
-            source, name=self._name, device=self._device, dtype=dtype, trust_remote_code=trust_remote_code
+            source,
+            name=self._name,
+            device=self._device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            ignore_memory=ignores_memory() if ignore_memory is None else ignore_memory,
         )
+        self.commit: str = getattr(self._model.config, "_commit_hash", None) or ""
+        """Of the files on the Hugging Face Hub; empty for those of a folder."""
         self._may_rest = self._device.type == "cuda" and _weights.can_move(self._model)
         self._resting = False
         self._ends = _ends(self._model, self._tokenizer)
@@ -157,13 +170,17 @@ class TransformersModel:
     def rest(self) -> None:
         """Move the weights from a CUDA device to the host's memory, until the next request; elsewhere nothing.
 
-        What CUDA itself holds for the process (some hundred MB) stays. Quantized checkpoints stay too.
+        What CUDA itself holds for the process (some hundred MB) stays. Quantized checkpoints stay too, and so do weights
+        for which the host has no room: the trial then has less of the device, but nobody ends this process. Never fails.
         """
         if not self._may_rest or self._resting or self._closed.is_set():
             return
         self._prefixes.clear()
-        self._model.to("cpu")
-        self._resting = True
+        weights = sum(p.numel() * p.element_size() for p in self._model.parameters())
+        if weights < main_memory()[1]:
+            self._resting = True  # also when only a part has moved: the next request brings all of it back
+            with contextlib.suppress(RuntimeError, MemoryError):  # what CUDA and the host's allocator raise
+                self._model.to("cpu")
         _free_device_memory()
 
     def close(self) -> None:

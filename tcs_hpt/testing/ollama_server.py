@@ -99,8 +99,10 @@ class OllamaServer:
         """By chat, the messages that were left for the model."""
         self.loads: list[tuple[str, int]] = []
         """Every time a model was loaded: its name and context window."""
+        self.hangs: set[str] = set()
+        """Paths whose requests are taken and not answered, e.g. `/api/ps`."""
         self.release = threading.Event()
-        """Ends `slow` and `stall`; also set when the server ends."""
+        """Ends `slow`, `stall` and `hangs`; also set when the server ends."""
         self.loaded: dict[str, _Loaded] = {}
         self.lock = threading.Lock()
         self._http = _HttpServer(self)
@@ -214,6 +216,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: Json) -> None:
         stub = self.server.stub
         stub.requests.append(Received(self.command, self.path, body))
+        if self.path in stub.hangs:
+            stub.release.wait()
         if stub.html:
             self._send(b"<!doctype html><title>It works!</title>", "text/html; charset=utf-8")
             return

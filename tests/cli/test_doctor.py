@@ -125,6 +125,28 @@ def test_the_server_is_described() -> None:
     assert unasked.level == "warning"
 
 
+def test_an_address_that_is_none_is_what_auto_stops_over() -> None:
+    facts = replace(FACTS, machine=GPU_24, server_problem="`x` is not the address of a server")
+    model = of(facts, "model")
+    assert model.level == "warning"
+    assert "correct or unset OLLAMA_HOST" in model.text
+    assert model.commands == ("tcs-hpt tune mlp_digits --model embedded:smollm2-135m",)
+    assert closing(findings(facts)) == f"Tuning works here with a model that is named: {model.commands[0]}"
+    assert not {"better", "or"} & set(topics(facts))  # nothing to install: first the address
+    bare = replace(facts, engines=dict.fromkeys(FACTS.engines))
+    assert of(bare, "model").commands == ()
+    assert closing(findings(bare)).endswith("--method expert")
+
+
+def test_a_models_folder_that_cannot_be_read_is_named() -> None:
+    facts = replace(FACTS, disk_free=None, files=(), models_problem="Permission denied")
+    assert "/models cannot be read: Permission denied" in of(facts, "disk").text
+    assert "TCS_HPT_MODELS_DIR" in of(facts, "disk").advice
+    assert of(facts, "model").level == "warning"
+    with_server = replace(facts, server=having("gemma3:1b"))
+    assert of(with_server, "model").level == "ok"
+
+
 def test_without_any_model_tuning_works_without_one() -> None:
     facts = replace(FACTS, engines=dict.fromkeys(FACTS.engines))
     model = of(facts, "model")
@@ -237,6 +259,18 @@ def test_an_address_that_is_none_does_not_stop_it(monkeypatch: pytest.MonkeyPatc
     done = run(app, ["doctor"])
     assert done.exit_code == 0
     assert "! Ollama" in done.stdout
+    assert "! model" in done.stdout
+    assert "Tuning works here:" not in done.stdout
+    assert json.loads(run(app, ["doctor", "--json"]).stdout)["auto"] is None
+
+
+def test_a_models_folder_that_cannot_be_read_does_not_stop_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TCS_HPT_MODELS_DIR", str(tmp_path / ("x" * 300)))  # longer than any name may be
+    done = run(app, ["doctor"])
+    assert done.exit_code == 0, done.output
+    assert "cannot be read: File name too long" in done.stdout
 
 
 def test_it_sees_the_server_and_says_what_auto_would_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,8 +37,8 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Run:
     app.command()(model_check.check)
 
     def run(model: ChatModel, *arguments: str, name: str = "some-model") -> Result:
-        def opened(name: str, console: Console) -> tuple[ChatModel, str]:
-            return model, "It was asked for."
+        def opened(name: str, console: Console, *, pull: bool) -> tuple[ChatModel, str]:
+            return model, f"It was asked for{', with --pull' if pull else ''}."
 
         monkeypatch.setattr(model_check, "open_model", opened)
         return CliRunner().invoke(app, [name, *arguments])
@@ -50,7 +50,7 @@ def test_a_good_model_ends_with_0_and_a_sentence(check: Run) -> None:
     done = check(by_content("right"), "--repeats", "2")
     assert done.exit_code == 0, done.output
     assert "For tuning: good." in done.stdout
-    assert "37 calls on 4 example states" in done.stderr
+    assert "53 calls on 6 example states" in done.stderr
 
 
 def test_the_output_fits_80_columns_and_names_every_state(check: Run) -> None:
@@ -114,7 +114,7 @@ def test_ctrl_c_gives_the_figures_so_far(check: Run) -> None:
     model = stopping(5, KeyboardInterrupt())
     done = check(model)
     assert done.exit_code == 130
-    assert "Stopped early: 5 calls of 69 planned." in done.stdout
+    assert "Stopped early: 5 calls of 85 planned." in done.stdout
     assert "For tuning so far: usable." in done.stdout
     assert model.put_away == ("rest", "close")
     model = stopping(5, KeyboardInterrupt())
@@ -165,3 +165,10 @@ def test_the_expected_time_is_said_after_the_first_answer(check: Run) -> None:
 def test_the_choice_of_auto_is_explained(check: Run) -> None:
     assert "It was asked for." not in check(by_place(), "--quick").stderr
     assert "It was asked for." in check(by_place(), "--quick", name="auto").stderr
+
+
+def test_a_server_may_be_let_fetch_the_model_to_be_checked(check: Run) -> None:
+    """The hint over a model that a server lacks names --pull."""
+    done = check(by_content("right"), "--quick", "--pull", name="auto")
+    assert "It was asked for, with --pull." in done.stderr
+    assert "with --pull" not in check(by_content("right"), "--quick", name="auto").stderr

@@ -207,3 +207,14 @@ def test_tune_takes_pull(server: OllamaServer, tmp_path: Path) -> None:
     done = run(app, [*arguments, *store, "--pull"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert "qwen3:0.6b" in server.installed
+
+
+def test_a_models_folder_that_cannot_be_read_does_not_stop_the_listing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TCS_HPT_MODELS_DIR", str(tmp_path / ("x" * 300)))  # longer than any name may be
+    done = run(app, ["models", "list"])
+    assert done.exit_code == 0, done.output
+    assert listed(done.stdout)["embedded:smollm2-135m"][5] == "?"
+    with pytest.raises(ModelUnavailable, match="File name too long"):
+        run(app, ["models", "pull", "smollm2-135m"], catch_exceptions=False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -214,3 +215,19 @@ def test_the_executor_can_be_used_after_an_error(tmp_path: Path) -> None:
         with pytest.raises(UserError):
             local.run(make_job(tmp_path, "", command=["no-such-program"]), lambda _: None)
     assert local._running == []
+
+
+def test_the_engines_own_secrets_do_not_reach_the_script(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept = ("OPENAI_API_KEY", "HF_TOKEN", "TCS_HPT_PROFILE", "MY_TCS_HPT_API_KEY", "TCS_HPT_KEYS")
+    ours = ("TCS_HPT_API_KEY", "TCS_HPT_API_TOKEN", "TCS_HPT_DB_PASSWORD", "TCS_HPT_STORE", "tcs_hpt_secret")
+    for name in (*kept, *ours):
+        monkeypatch.setenv(name, "hidden")
+    result = run(
+        f"assert [os.environ.get(n) for n in {kept}] == ['hidden'] * {len(kept)}\n"
+        f"assert not [n for n in {ours} if n in os.environ], os.environ\n"
+        "print(json.dumps({'val_accuracy': 1}), file=open('result.json', 'w'))\n"
+    )
+    assert result.state == "finished", result.failure
+    assert all(name in os.environ for name in ours)  # the engine still has them

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 
-from tcs_hpt.experiments.figures import alike, consistency, entropy, figures, kind_of, sense, spread, validity
+from tcs_hpt.experiments.figures import alike, consistency, entropy, figures, kind_of, spread, validity
 from tcs_hpt.experiments.places import place_p_value, places, stability
 from tcs_hpt.experiments.questions import Answer, ask, plan
 from tcs_hpt.experiments.speed import rates, speed
 from tcs_hpt.experiments.states import STATES, find_states
-from tcs_hpt.records import ModelCall
+from tests.experiments.answers import answer, call
 from tests.experiments.models import by_place, invalid, sometimes
 
-ABCD = ("a", "b", "c", "d")
 TURNED = ("c", "d", "a", "b")
-
-
-def call(role: Any = "analysis", **changes: Any) -> ModelCall:
-    fields = {"role": role, "model": "m", "template": "t", "template_sha256": "", "messages": (), "reply": ""}
-    return ModelCall.model_validate(fields | changes)
-
-
-def answer(choice: str | None, **changes: Any) -> Answer:
-    fields: dict[str, Any] = {
-        "state": "diverged",
-        "order": 0,
-        "seed": 0,
-        "purpose": "order",
-        "role": "analysis",
-        "options": ABCD,
-        "choice": choice,
-        "calls": (call(),),
-    }
-    return Answer.model_validate(fields | changes)
 
 
 # -- validity ---
@@ -175,37 +154,6 @@ def test_stability_compares_pairs_with_different_orders() -> None:
     assert found.by_place == pytest.approx((0.5 + 0.5 + 0 + 0 + 0) / 5)
     assert found.at_random == 0.25
     assert stability(given, "optimizer").same is None
-
-
-# -- sense ---
-
-
-def decision(choice: str, state: str = "diverged") -> Answer:
-    return answer(choice, role="optimizer", state=state, options=tuple(STATES[state].changes))
-
-
-def test_sense_counts_ways_and_what_a_coin_would_do() -> None:
-    given = [
-        decision("lr: 0.5 -> 0.05"),
-        decision("momentum: 0.9 -> 0.7"),
-        decision("lr: 0.5 -> 1"),
-        decision("dropout: 0.3 -> 0", "underfitting"),
-        decision("reg_lambda: 0.5 -> 0.8", "plateau"),  # no usual remedy: does not count
-        answer("a", diagnosis="diverged"),
-        answer("a", diagnosis="unstable", purpose="repeat", seed=1),
-        answer("a", diagnosis="overfitting", purpose="repeat", seed=2),
-        answer("a", diagnosis="diverged", purpose="again"),
-    ]
-    found = sense(given, STATES)
-    assert (found.decisions, found.right, found.wrong) == (4, 3, 1)
-    assert found.coin_right == found.coin_wrong == pytest.approx(3 * 3 / 8 + 0.5)
-    rate = (3 * 3 / 8 + 0.5) / 4
-    assert found.p_right == pytest.approx(4 * rate**3 * (1 - rate) + rate**4)
-    assert found.p_wrong == pytest.approx(1 - (1 - rate) ** 4)
-    assert (found.favourite, found.favourite_share) == ("learning rate", 0.5)
-    assert (found.diagnoses, found.diagnoses_right) == (3, 2)
-    assert found.diagnoses_guessed == pytest.approx(3 * 2 / 7)
-    assert sense([], STATES).p_right is None
 
 
 # -- speed ---

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 
 from tcs_hpt.errors import UserError
 from tcs_hpt.experiments.model_check import ModelCheck, conclude, make_plan
 from tcs_hpt.experiments.questions import ask
+from tcs_hpt.experiments.states import STATES
 from tcs_hpt.experiments.verdict import Verdict
 from tcs_hpt.llm import ChatRequest
 from tcs_hpt.llm.scripted import ScriptedModel
@@ -25,7 +27,7 @@ def text(check: ModelCheck, about: str) -> str:
 
 
 def test_the_sizes() -> None:
-    assert make_plan().calls == 69
+    assert make_plan().calls == 4 * (4 * 2 + 9) + 2 * 4 * 2 + 1 == 85
     assert make_plan(quick=True).calls == 13
     assert make_plan(quick=True).states == ("diverged", "overfitting")
     assert make_plan(["plateau"], repeats=2).calls == 4 * 2 + 1 + 1
@@ -37,10 +39,10 @@ def test_the_sizes() -> None:
 def test_one_who_always_takes_a_place_is_found_out(place: int) -> None:
     check = checked(by_place(place))
     for role in ("analysis", "optimizer"):
-        assert check.figures.places[role].counts[place] == 16
+        assert check.figures.places[role].counts[place] == 24
         assert (check.figures.places[role].p_value or 1.0) < 0.001
         assert check.figures.stability[role].same == check.figures.stability[role].by_place == 0.0
-    assert f"yes (p < 0.001, place {place + 1} in 16 of 16)" in text(check, "Chooses by place")
+    assert f"yes (p < 0.001, place {place + 1} in 24 of 24)" in text(check, "Chooses by place")
     assert check.judgement.verdict is not Verdict.GOOD
     assert "chooses places" in check.judgement.because
 
@@ -50,16 +52,43 @@ def test_one_who_always_takes_the_usual_remedy_is_good() -> None:
     assert check.judgement.verdict is Verdict.GOOD
     assert check.figures.stability["optimizer"].same == 1.0
     assert min(p.p_value or 0.0 for p in check.figures.places.values()) > 0.01
-    assert check.figures.sense.right == check.figures.sense.decisions == 12
-    assert check.figures.decisions == check.figures.followed == 16
+    assert check.figures.sense.right == check.figures.sense.decisions == 20
+    assert check.figures.decisions == check.figures.followed == 24
     assert "no sign of it" in text(check, "Chooses by place")
-    assert "better than a coin (p < 0.001)" in text(check, "Steering")
+    assert "better than a coin (p = 0.010 over 5 states)" in text(check, "Steering")
 
 
 def test_one_who_always_takes_the_opposite_is_not_usable() -> None:
     check = checked(by_content("wrong"))
     assert check.judgement.verdict is Verdict.NOT_USABLE
-    assert "wrong way more often than a coin (12 of 12 decisions)" in check.judgement.because
+    assert "wrong way more often than a coin (20 of 20 decisions in 5 states)" in check.judgement.because
+
+
+@pytest.mark.parametrize("missing", [s.name for s in STATES.values() if s.moves])
+def test_nobody_is_good_who_was_not_asked_about_every_remedy(missing: str) -> None:
+    plan = make_plan([name for name in STATES if name != missing], repeats=3)
+    for character in (by_content("right"), any_right()):  # who varies reaches any p-value in fewer states
+        check = conclude("m", plan, list(ask(character, plan.questions)))
+        assert check.judgement.verdict is Verdict.USABLE
+        assert "4 of the 5 states that have a usual remedy" in check.judgement.because
+
+
+def test_one_wrong_habit_is_no_reason_to_call_a_model_harmful() -> None:
+    plan = make_plan(["diverged", "overfitting", "underfitting"], repeats=3)
+    check = conclude("m", plan, list(ask(by_content("wrong"), plan.questions)))
+    assert check.figures.sense.wrong == check.figures.sense.decisions == 12
+    assert check.judgement.verdict is Verdict.USABLE
+
+
+def any_right() -> ScriptedModel:
+    """Any change that goes the textbook's way, drawn by the seed."""
+
+    def pick(listed: list[str], request: ChatRequest) -> str:
+        state = next(s for s in STATES.values() if set(s.changes) == set(listed))
+        right = [text for text in state.changes if state.way(text) == "right"] or list(state.changes)
+        return random.Random(request.seed).choice(right)
+
+    return choosing(pick)
 
 
 def test_a_coin_is_usable_and_called_one() -> None:
@@ -85,7 +114,9 @@ def test_one_who_never_answers_validly_is_not_usable() -> None:
 def test_one_who_needs_a_repair_now_and_then_is_not_held_back_by_it() -> None:
     check = checked(sometimes(["hm"], by_content("right")))
     assert check.judgement.verdict is Verdict.GOOD
-    assert text(check, "Valid") == "40 of 41 answers at once, 41 after a repair round. Wrong: no JSON (1)."
+    assert text(check, "Valid") == (
+        "56 of 57 answers at once, 1 more after a repair round, 0 never. Wrong: no JSON (1)."
+    )
 
 
 def test_one_who_decides_against_the_analysis_is_seen() -> None:
@@ -93,7 +124,7 @@ def test_one_who_decides_against_the_analysis_is_seen() -> None:
     model = ScriptedModel(then=lambda r: (right if r.lane == "analysis" else wrong).complete(r).text)
     check = checked(model)
     # On the plateau nothing is right or wrong, so both take the same.
-    assert "follows the analysis in 4 of 16 decisions" in text(check, "Agreement")
+    assert "follows the analysis in 4 of 24 decisions" in text(check, "Agreement")
     assert "mostly decides against its own analysis" in _all_reasons(right)
 
 
@@ -132,7 +163,7 @@ def test_a_check_that_was_cut_short_has_its_figures() -> None:
         assert check.partial
         assert len(check.answers) == count
         assert check.judgement.verdict is Verdict.USABLE
-        assert check.planned_calls == 69
+        assert check.planned_calls == 85
 
 
 def test_json_holds_every_figure_and_every_raw_answer() -> None:

@@ -28,6 +28,14 @@ def test_the_plan_holds_orders_repetitions_and_one_question_twice() -> None:
     assert plan(TWO, repeats=4, orders=3) == questions
 
 
+def test_repetitions_can_be_kept_to_the_first_states() -> None:
+    questions = plan(TWO, repeats=4, orders=3, repeat_in=1)
+    purposes = Counter((q.state.name, q.purpose) for q in questions)
+    assert purposes["diverged", "repeat"] == 3
+    assert purposes["plateau", "repeat"] == 0
+    assert purposes["plateau", "order"] == 3
+
+
 def test_seeds_differ_but_for_the_question_asked_twice() -> None:
     questions = plan(TWO, repeats=5, orders=4)
     seeds = Counter(q.seed for q in questions)

@@ -5,7 +5,8 @@ import pytest
 from tcs_hpt.agents.answers import PROBLEMS
 from tcs_hpt.errors import UserError
 from tcs_hpt.evidence.roles import role_of
-from tcs_hpt.experiments.states import STATES, ExampleState, find_states
+from tcs_hpt.experiments.example_state import ExampleState
+from tcs_hpt.experiments.states import STATES, find_states
 from tcs_hpt.guard import AGENT_RULES, check
 
 EACH = pytest.mark.parametrize("state", STATES.values(), ids=STATES)

@@ -76,7 +76,7 @@ def test_unknown_models_are_named_and_not_taken() -> None:
     choice = choose(LARGE_GPU, having("mistral:latest", "nomic-embed-text:latest"))
     assert choice.name == "embedded:smollm2-135m"
     assert "mistral:latest, nomic-embed-text:latest" in choice.reason
-    assert "--model ollama:NAME" in choice.reason
+    assert "can be named, as ollama:NAME" in choice.reason
     beside = choose(LARGE_GPU, having("mistral:latest", "gemma3:1b"))
     assert beside.name == "ollama:gemma3:1b"
     assert "mistral:latest" in beside.reason

