@@ -40,6 +40,9 @@ Role: TypeAlias = Literal["bootstrap", "analysis", "optimizer", "cold_start"]
 Outcome: TypeAlias = Literal["improves", "about the same", "worsens"]
 OUTCOMES: tuple[Outcome, ...] = ("improves", "about the same", "worsens")
 
+Size: TypeAlias = Literal["large", "small"]
+SIZES: tuple[Size, ...] = ("large", "small")
+
 Impact: TypeAlias = Literal["high", "medium", "low"]
 
 
@@ -106,6 +109,8 @@ class Analysis(Frozen):
     reasoning: str
     expected_outcome: Outcome | None
     """What the change will do against its base; None before the first trial."""
+    expected_size: Size | None = None
+    """How much it will move the metric: `large` from `LARGE` of its size on; None where nobody was asked."""
     by: Source = "agents"
     """`agents`; for a failed analysis `diagnosis` when the deterministic diagnosis stood in, else `nobody`."""
     failure: str = ""
@@ -287,6 +292,19 @@ def outcome(gain: float, *scores: float) -> Outcome:
     if abs(gain) <= NEGLIGIBLE * max((abs(s) for s in scores), default=0.0):
         return "about the same"
     return "improves" if gain > 0 else "worsens"
+
+
+LARGE = 0.02
+"""Differences from this share of the larger score on are large."""
+
+
+def measured_size(trial: Trial, trials: Mapping[int, Trial], objective: Objective) -> Size | None:
+    """How much the trial's change moved the metric; None when one of the two has no score."""
+    gain = effect(trial, trials, objective)
+    if gain is None or trial.proposal.base_trial is None:
+        return None
+    scores = (score(trial), score(trials[trial.proposal.base_trial]))
+    return "large" if abs(gain) >= LARGE * max(abs(s) for s in scores) else "small"
 
 
 def measured_outcome(trial: Trial, trials: Mapping[int, Trial], objective: Objective) -> Outcome | None:

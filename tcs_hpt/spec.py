@@ -435,7 +435,7 @@ class StudySpec(Frozen):
     """Also the name of its folder."""
     task: TaskSpec
     profile: ProfileName | None = None
-    method: str = "tcs-paper"
+    method: str = "tcs"
     trials: int = Field(default=10, ge=1)
     """The total of the study: trials that consumed budget, whatever became of them."""
     stop: StopRules = StopRules()
@@ -449,6 +449,8 @@ class StudySpec(Frozen):
     """What the user said about model, data and goal; travels into every prompt."""
     report_tokens: int = Field(default=600, ge=200)
     """Upper bound of the state report's length, in estimated tokens."""
+    memory: bool = True
+    """Whether earlier studies in the same store may offer their values; never within a comparison."""
     analysis_model: str = ""
     optimizer_model: str = ""
     comparison: str = ""

@@ -127,8 +127,9 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_methods_may_carry_a_model() -> None:
-    assert parse_contenders("tcs-paper@ollama:qwen3:8b, coin:tcs-paper,random") == (
+    assert parse_contenders("tcs-paper@ollama:qwen3:8b, coin:tcs-paper,coin:tcs,random") == (
         Contender("tcs-paper", "ollama:qwen3:8b"),
+        Contender("coin:tcs-paper"),
         Contender("coin"),
         Contender("random"),
     )

@@ -17,7 +17,7 @@ from tcs_hpt.llm.scripted import ScriptedModel, first_choice
 from tcs_hpt.loop import Study, prepare
 from tcs_hpt.proposers import AgentsProposer, ExpertProposer, ProposalContext, Proposer, RandomProposer
 from tcs_hpt.records import EpochRecord, Failure, Proposal, Usage
-from tcs_hpt.space import SearchSpace
+from tcs_hpt.space import SearchSpace, format_value
 from tcs_hpt.store import Store
 from tests.build import study as make_spec
 from tests.build import task
@@ -214,6 +214,32 @@ def test_ctrl_c_while_thinking_ends_the_study_at_once(store: Store, tmp_path: Pa
     assert study.trials == []
 
 
+def test_a_later_study_remembers_an_earlier_one_unless_told_not_to(store: Store, tmp_path: Path) -> None:
+    def second(name: str, **changes: Any) -> Study:
+        study = make(store, tmp_path, ExpertProposer(), name=name, trials=2, **changes)
+        study.run()
+        return study
+
+    first = make(store, tmp_path, ExpertProposer(), trials=6)
+    first.run()
+    assert first.memory is not None
+    assert first.memory.studies == ()
+    remembering = second("remembering")
+    assert remembering.memory is not None
+    assert [r.study.name for r in remembering.memory.studies] == ["s"]
+    remembered = remembering.memory.values[0]
+    offered = f"{remembered.parameter}: "
+    assert any(
+        o.startswith(offered) and o.endswith(f"-> {format_value(remembered.value)}")
+        for o in remembering.trials[1].proposal.options
+    )
+    forgetful = second("forgetful", memory=False)
+    assert forgetful.memory is None
+    compared = second("compared", comparison="c")
+    assert compared.memory is None
+    assert [t.config for t in forgetful.trials] == [t.config for t in compared.trials]
+
+
 @pytest.mark.parametrize("start", ["defaults", "cold"])
 @pytest.mark.parametrize("method", ["expert", "coin", "random", "tcs-paper"])
 def test_every_method_is_reproducible(store: Store, tmp_path: Path, method: str, start: str) -> None:
@@ -222,7 +248,7 @@ def test_every_method_is_reproducible(store: Store, tmp_path: Path, method: str,
     def configs(name: str, seed: int) -> list[Any]:
         model = ScriptedModel(then=first_choice)
         proposer = make_proposer(method, analysis_model=model, optimizer_model=model)
-        study = make(store, tmp_path, proposer, name=name, seed=seed, start=start, trials=4)
+        study = make(store, tmp_path, proposer, name=name, seed=seed, start=start, trials=4, memory=False)
         study.run()
         return [t.config for t in study.trials]
 

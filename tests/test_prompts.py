@@ -38,6 +38,7 @@ def as_text(request: ChatRequest) -> str:
         ("cold_start", 0, {"start": "cold"}),
         ("decision", 6, {}),
         ("decision_free", 6, {"answers": "free"}),
+        ("evidence_decision", 6, {"method": "tcs"}),
         ("raw_decision", 6, {"method": "raw"}),
         ("raw_decision_free", 1, {"method": "raw", "answers": "free"}),
     ],
@@ -47,10 +48,10 @@ def test_golden_prompts(name: str, trials: int, changes: dict[str, Any]) -> None
     assert_golden(f"prompt_{name}.txt", "".join(as_text(r) for r in found))
 
 
-@pytest.mark.parametrize("method", ["tcs-paper", "raw"])
+@pytest.mark.parametrize("method", ["tcs", "tcs-paper", "raw"])
 def test_prompts_stay_short(method: str) -> None:
     analysis, optimizer = requests(6, method)[:2]
-    assert estimate_tokens(as_text(analysis)) < 1300
+    assert estimate_tokens(as_text(analysis)) < (1600 if method == "tcs" else 1300)
     assert estimate_tokens(as_text(optimizer)) < 800
 
 

@@ -22,7 +22,7 @@ from tcs_hpt.execution import InProcessExecutor, Job
 from tcs_hpt.guard import FREE_RULES, check
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.loop._recovery import ended
-from tcs_hpt.proposers import METHODS, NEEDS_MODEL, ProposalContext, Proposer, make_proposer
+from tcs_hpt.proposers import METHODS, ProposalContext, Proposer, make_proposer, needs_model
 from tcs_hpt.records import Trial
 from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import Frozen, Start, StopRules, StudySpec
@@ -99,10 +99,10 @@ def parse_methods(text: str, model: str = "") -> list[Method]:
     for word in filter(None, (part.strip() for part in text.split(","))):
         label, equals, target = word.partition("=")
         target = target if equals else word
-        needed = model if target in NEEDS_MODEL else ""
-        if target in NEEDS_MODEL and not model:
+        needed = model if needs_model(target) else ""
+        if needs_model(target) and not model:
             raise UserError(f"method {target!r} needs a language model", hint="Name one with --model.")
-        if target not in NEEDS_MODEL:
+        if not needs_model(target):
             proposer_of(Method(label, target))  # says what is wrong with it before anything runs
         found.append(Method(f"{label} ({needed})" if needed and not equals else label, target, needed))
     labels = [m.label for m in found]

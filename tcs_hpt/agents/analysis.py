@@ -15,6 +15,8 @@ from tcs_hpt.prompts import Prompt, render
 from tcs_hpt.records import OUTCOMES, Analysis
 from tcs_hpt.spec import Config, TaskSpec
 
+WITH_SIZES = frozenset({"analysis.v2"})
+"""Templates that also ask how large the expected outcome is."""
 ANALYSIS_TOKENS = 360
 """Bound of an analysis; about 120 tokens are its closed part."""
 
@@ -52,7 +54,7 @@ class AnalysisAgent(Agent):
                 base_number=base_number,
             ),
             lambda text: read_analysis(text, parameters, options),
-            schema=analysis_schema(parameters, options),
+            schema=analysis_schema(parameters, options, sizes=template in WITH_SIZES),
             max_tokens=ANALYSIS_TOKENS,
             position=position,
         )

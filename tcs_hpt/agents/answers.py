@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, get_args
 
 import json_repair
 
-from tcs_hpt.records import OUTCOMES, Analysis, Impact
+from tcs_hpt.records import OUTCOMES, SIZES, Analysis, Impact
 from tcs_hpt.space import SearchSpace, value_schema
 from tcs_hpt.spec import (
     CategoricalParameter,
@@ -71,8 +71,13 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
 _REASONING = {"type": "string", "maxLength": REASONING_LETTERS}
 
 
-def analysis_schema(parameters: Sequence[str], options: Sequence[str] = ()) -> dict[str, Any]:
-    """The six-part answer; without `options` (before the first trial) there is nothing to recommend yet."""
+def analysis_schema(
+    parameters: Sequence[str], options: Sequence[str] = (), *, sizes: bool = False
+) -> dict[str, Any]:
+    """The six-part answer; without `options` (before the first trial) there is nothing to recommend yet.
+
+    With `sizes` the expected outcome has a size, too.
+    """
     properties: dict[str, Any] = {
         "problem_diagnosis": {"enum": list(PROBLEMS)},
         "impact_assessment": _object({name: {"enum": list(IMPACTS)} for name in parameters}),
@@ -81,6 +86,8 @@ def analysis_schema(parameters: Sequence[str], options: Sequence[str] = ()) -> d
     if options:
         properties["specific_recommendation"] = {"enum": list(options)}
         properties["expected_outcome"] = {"enum": list(OUTCOMES)}
+        if sizes:
+            properties["expected_size"] = {"enum": list(SIZES)}
     return _object(properties | {"reasoning": _REASONING})
 
 
@@ -200,6 +207,7 @@ def read_analysis(text: str, parameters: Sequence[str], options: Sequence[str] =
             specific_recommendation=recommendation,
             reasoning=_reasoning(raw),
             expected_outcome=next((o for o in OUTCOMES if o == expected), None),
+            expected_size=next((s for s in SIZES if options and s == raw.get("expected_size")), None),
             note="; ".join(notes),
         ),
         raw=raw,

@@ -39,7 +39,7 @@ from tcs_hpt.events import StopReason, Watcher
 from tcs_hpt.execution import LocalExecutor
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.loop import Study, disk_use, new_name, prepare
-from tcs_hpt.proposers import METHODS, NEEDS_MODEL, make_proposer
+from tcs_hpt.proposers import METHODS, make_proposer, needs_model
 from tcs_hpt.records import Trial, incumbent
 from tcs_hpt.report.closing import print_summary
 from tcs_hpt.report.json_lines import JsonView
@@ -53,7 +53,7 @@ _METHODS = "; ".join(f"{name}: {what}" for name, what in METHODS.items())
 
 def tune(
     task: Annotated[str, typer.Argument(help="A built-in task, a folder, or a task.toml.")],
-    method: Annotated[str, typer.Option(help=f"Who proposes. {_METHODS}.")] = "tcs-paper",
+    method: Annotated[str, typer.Option(help=f"Who proposes. {_METHODS}.")] = "tcs",
     trials: Annotated[int, typer.Option(min=1, help="The study's total of trials.")] = 10,
     profile: ProfileOption = "",
     model: ModelOption = "auto",
@@ -96,6 +96,12 @@ def tune(
     answers: Annotated[
         str, typer.Option(help="choice: from a list of changes; free: a strong model writes numbers.")
     ] = "choice",
+    memory: Annotated[
+        bool,
+        typer.Option(
+            "--memory/--no-memory", help="Let earlier studies in the same store offer their values."
+        ),
+    ] = True,
     data_dir: DataDirOption = None,
     python: PythonOption = "",
     store: StoreOption = "",
@@ -126,6 +132,7 @@ def tune(
             fix=fix or [],
             only=only,
             keep=keep,
+            memory=memory,
             stop=StopRules(
                 seconds=_seconds(max_time),
                 target=stop_at_target,
@@ -136,9 +143,12 @@ def tune(
         )
         errors = Console(stderr=True)
         analyst, optimizer, reason = None, None, ""
-        if method in NEEDS_MODEL:
+        if needs_model(method):
             analyst, optimizer, reason = _models(
-                stack, errors, analysis_model or model, optimizer_model or model, pull=pull
+                stack,
+                errors,
+                *_wanted(database, spec, analysis_model or model, optimizer_model or model),
+                pull=pull,
             )
             spec = spec.model_copy(update={"analysis_model": analyst.name, "optimizer_model": optimizer.name})
         proposer = make_proposer(method, analysis_model=analyst, optimizer_model=optimizer)
@@ -183,6 +193,7 @@ def _spec(
     fix: list[str],
     only: str,
     keep: str,
+    memory: bool,
     stop: StopRules,
 ) -> StudySpec:
     styles = get_args(AnswerStyle)
@@ -211,6 +222,7 @@ def _spec(
             "answers": answers,
             "description": describe,
             "keep": keep,
+            "memory": memory,
             "stop": stop,
         }
     )
@@ -243,6 +255,17 @@ def _free_name(loaded: LoadedTask, database: Store) -> str:
     name = new_name(loaded, datetime.now())
     taken = {row.name for row in database.list_studies()}
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if n not in taken)
+
+
+def _wanted(database: Store, spec: StudySpec, analysis: str, optimizer: str) -> tuple[str, str]:
+    """The models to open: a study that is continued goes on with its own where none is named."""
+    if not database.has_study(spec.name):
+        return analysis, optimizer
+    began = database.get_study(spec.name)
+    return (
+        began.analysis_model if analysis == "auto" and began.analysis_model else analysis,
+        began.optimizer_model if optimizer == "auto" and began.optimizer_model else optimizer,
+    )
 
 
 def _models(

@@ -12,7 +12,7 @@ from tcs_hpt.compare._models import ModelPool, SharedModel
 from tcs_hpt.compare._recorded import SEPARATOR
 from tcs_hpt.errors import ModelError, TcsHptError, UserError
 from tcs_hpt.loop import prepare
-from tcs_hpt.proposers import NEEDS_MODEL, make_proposer
+from tcs_hpt.proposers import NEEDS_MODEL, make_proposer, needs_model
 from tcs_hpt.records import ordered
 from tcs_hpt.spec import Start, StopRules, StudySpec, TaskSpec
 from tcs_hpt.store import Store
@@ -72,7 +72,7 @@ def parse_contenders(text: str) -> tuple[Contender, ...]:
     found = []
     for word in filter(None, (part.strip() for part in text.split(","))):
         method, at, model = word.partition("@")
-        if method not in NEEDS_MODEL:
+        if not needs_model(method):
             make_proposer(method)  # says which methods there are
             if at:
                 raise UserError(
@@ -83,7 +83,7 @@ def parse_contenders(text: str) -> tuple[Contender, ...]:
             raise UserError(
                 f"a model's name must follow the @, got {word!r}", hint="See tcs-hpt models list."
             )
-        found.append(Contender("coin" if method == "coin:tcs-paper" else method, model))
+        found.append(Contender(method.removesuffix(":tcs"), model))
     twice = [str(c) for c in found if found.count(c) > 1]
     if twice or not found:
         raise UserError(
@@ -209,7 +209,7 @@ class _Team:
 
 
 def _team(contender: Contender, models: ModelPool, analysis_model: str, optimizer_model: str) -> _Team:
-    if contender.method not in NEEDS_MODEL:
+    if not needs_model(contender.method):
         return _Team()
     wanted = (contender.model or analysis_model, contender.model or optimizer_model)
     try:

@@ -88,7 +88,9 @@ class Candidate:
     score: float
     """Rank key; higher is better. Has no unit."""
     reason: str
-    """One sentence."""
+    """One sentence, or two."""
+    hurts: bool = False
+    """Whether the trials so far speak clearly against it."""
 
 
 @dataclass(frozen=True)
@@ -179,18 +181,48 @@ def candidates(
 
     Without a score the base is the first trial: walking on from one failure to the next leads nowhere.
     """
-    choices: list[tuple[Trial | None, Config]] = [(t, t.config) for t in bases(trials, objective)]
-    if not choices:
-        choices = [(None, dict(start) if start is not None else space.defaults())]
-    effects = past_effects(space, trials, objective)
-    for base, config in choices:
-        found = single_changes(space, config, trials)
-        if found:
-            failed = base.failure.kind if base is not None and base.failure is not None else None
-            scored = [_scored(space, change, new, diagnosis, failed, effects) for change, new in found]
-            scored.sort(key=lambda c: -c.score)  # stable: ties keep the order of the manifest and the steps
-            return CandidateList(base, dict(config), _diverse(scored))
+    for base, config in base_configs(space, trials, objective, start=start):
+        scored = scored_changes(space, trials, objective, diagnosis, base, config)
+        if scored:
+            return CandidateList(base, dict(config), diverse(scored))
     return None
+
+
+def base_configs(
+    space: SearchSpace,
+    trials: Sequence[Trial],
+    objective: Objective,
+    *,
+    start: Mapping[str, Scalar] | None = None,
+) -> list[tuple[Trial | None, Config]]:
+    """Where a change may start from, the best trial first; the start, or the defaults, before any trial ended."""
+    found: list[tuple[Trial | None, Config]] = [(t, t.config) for t in bases(trials, objective)]
+    return found or [(None, dict(start) if start is not None else space.defaults())]
+
+
+def scored_changes(
+    space: SearchSpace,
+    trials: Sequence[Trial],
+    objective: Objective,
+    diagnosis: Diagnosis,
+    base: Trial | None,
+    config: Mapping[str, Scalar],
+) -> list[Candidate]:
+    """All untested single changes of a base, best first; ties keep the order of the manifest and the steps.
+
+    Args:
+        space: Where to search.
+        trials: All trials of the study.
+        objective: Metric and direction.
+        diagnosis: What the base's curve shows.
+        base: The trial that is changed; None for a configuration that was never tried.
+        config: Its configuration.
+    """
+    effects = past_effects(space, trials, objective)
+    failed = base.failure.kind if base is not None and base.failure is not None else None
+    found = single_changes(space, config, trials)
+    scored = [_scored(space, change, new, diagnosis, failed, effects) for change, new in found]
+    return sorted(scored, key=lambda c: -c.score)
 
 
 @dataclass(frozen=True)
@@ -313,7 +345,7 @@ def _verb(direction: int) -> str:
     return {1: "raising", -1: "lowering"}.get(direction, "changing")
 
 
-def _diverse(scored: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def diverse(scored: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """The best few, at most two of a parameter; filled up with the rest when that leaves room."""
     counts: dict[str, int] = {}
     kept: list[Candidate] = []

@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -25,6 +26,7 @@ from tcs_hpt.events import (
     TrialStarted,
     Watcher,
 )
+from tcs_hpt.evidence.memory import Memory, recall
 from tcs_hpt.execution import Executor, Job, recover
 from tcs_hpt.guard import FREE_RULES, check
 from tcs_hpt.loop import _artifacts, _recovery
@@ -87,6 +89,13 @@ class Study:
     _stopping: bool = field(default=False, init=False)
     _telling: threading.RLock = field(default_factory=threading.RLock, init=False)
     _running: dict[Future[None], int] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """What earlier studies in the same store have to say; None when they are not asked. Looked up once."""
+        if not self.spec.memory or self.spec.comparison:
+            return None
+        return recall(self.spec, self.store.earlier_studies(self.spec.name))
 
     @property
     def trials(self) -> list[Trial]:
@@ -227,7 +236,8 @@ class Study:
         self._thinking = True
         began = time.perf_counter()
         try:
-            proposal = self.proposer.propose(ProposalContext(self.spec, trials, number, self._tell))
+            context = ProposalContext(self.spec, trials, number, self._tell, self.memory)
+            proposal = self.proposer.propose(context)
             if proposal is None:
                 return None
             return proposal.model_copy(update={"seconds": time.perf_counter() - began})

@@ -10,7 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from tcs_hpt.events import Event
+from tcs_hpt.evidence.blocks import Block
 from tcs_hpt.evidence.candidates import CandidateList, candidates
+from tcs_hpt.evidence.gather import Evidence, gather
+from tcs_hpt.evidence.memory import Memory
 from tcs_hpt.records import Proposal, Trial, ordered
 from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import Config, StudySpec, TaskSpec
@@ -28,6 +31,8 @@ class ProposalContext:
     """Of the coming trial."""
     watch: Callable[[Event], None] = field(default=lambda event: None, compare=False)
     """Told what happens while a proposer thinks."""
+    memory: Memory | None = field(default=None, compare=False)
+    """What earlier studies have to say; None when they are not asked."""
 
     @property
     def task(self) -> TaskSpec:
@@ -74,6 +79,27 @@ class ProposalContext:
         return candidates(
             self.space, self.trials, self.task.objective, self.report.diagnosis, start=self.start
         )
+
+    def evidence(self, blocks: frozenset[Block]) -> Evidence | None:
+        """What the evidence blocks say about this trial; None when the space has no untested change left.
+
+        Computed once, however often it is asked.
+        """
+        if blocks not in self._gathered:
+            self._gathered[blocks] = gather(
+                self.task,
+                self.trials,
+                self.report.diagnosis,
+                blocks=blocks,
+                start=self.start,
+                text=self.study.description,
+                memory=self.memory,
+            )
+        return self._gathered[blocks]
+
+    @cached_property
+    def _gathered(self) -> dict[frozenset[Block], Evidence | None]:
+        return {}
 
     def random(self, purpose: int = 0) -> np.random.Generator:
         """Random numbers for this trial: the same in every run of the study, different for each purpose."""

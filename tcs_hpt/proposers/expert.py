@@ -7,7 +7,7 @@ from tcs_hpt.evidence.candidates import Candidate, CandidateList
 from tcs_hpt.evidence.knowledge import knowledge
 from tcs_hpt.guard import AGENT_RULES, FREE_RULES, Rules, check
 from tcs_hpt.proposers._base import ProposalContext
-from tcs_hpt.proposers.views import TcsView, View
+from tcs_hpt.proposers.views import EvidenceView, View
 from tcs_hpt.records import Proposal, Source
 from tcs_hpt.spec import Config
 
@@ -63,31 +63,39 @@ def from_candidate(
 
 
 class ExpertProposer:
-    """Always takes the top-ranked candidate."""
+    """Always takes the top-ranked candidate.
+
+    Args:
+        view: Whose candidates; those of `tcs` if not given.
+    """
+
+    def __init__(self, view: View | None = None) -> None:
+        self._view = view if view is not None else EvidenceView()
 
     def propose(self, context: ProposalContext) -> Proposal | None:
-        """The best single change by diagnosis and past effects."""
+        """The best single change by the evidence."""
         if context.is_start:
             cold = Proposal(
                 config=context.space.middles(), source="expert", reason="The middle of every scale."
             )
             return given_start(context) or guarded(context, cold)
-        if context.candidates is None:
+        listed = self._view.candidates(context)
+        if listed is None:
             return None
-        top = context.candidates.candidates[0]
-        proposal = from_candidate(context, context.candidates, top, "expert", top.reason)
-        return proposal.model_copy(update={"report": context.report_text})
+        top = listed.candidates[0]
+        proposal = from_candidate(context, listed, top, "expert", top.reason)
+        return proposal.model_copy(update={"report": self._view.text(context, listed)})
 
 
 class CoinProposer:
     """Picks one of the candidates at random: shows what a model's choice among them is worth.
 
     Args:
-        view: Whose candidates; those of `tcs-paper` if not given.
+        view: Whose candidates; those of `tcs` if not given.
     """
 
     def __init__(self, view: View | None = None) -> None:
-        self._view = view if view is not None else TcsView()
+        self._view = view if view is not None else EvidenceView()
 
     def propose(self, context: ProposalContext) -> Proposal | None:
         """A random one of the listed changes."""

@@ -16,33 +16,36 @@ from tcs_hpt.records import EpochRecord, Trial, ordered
 from tcs_hpt.summary import estimate_tokens
 
 
-def log_text(trials: Iterable[Trial], *, max_tokens: int) -> str:
+def log_text(trials: Iterable[Trial], *, max_tokens: int, epochs: bool = True) -> str:
     """The newest whole lines that fit, oldest first; a last line that does not fit alone is cut at its end.
 
     Args:
         trials: All trials; interrupted and running ones are left out, as they are in the state report.
         max_tokens: Upper bound, in estimated tokens.
+        epochs: Whether the epochs are among the lines; else configurations, results and failures alone.
     """
+    lines = log_lines(trials, epochs=epochs)
     kept: list[str] = []
     left = max_tokens
-    for line in reversed(log_lines(trials)):
+    for line in reversed(lines):
         left -= estimate_tokens(line + "\n")  # a token never reaches over a line break, so lengths add up
         if left < 0:
             break
         kept.append(line)
-    if not kept and (lines := log_lines(trials)):
+    if not kept and lines:
         return _shortened(lines[-1], max_tokens)
     return "".join(line + "\n" for line in reversed(kept))
 
 
-def log_lines(trials: Iterable[Trial]) -> list[str]:
-    """Every line, oldest first: a trial's configuration, its epochs, then its result or its failure."""
+def log_lines(trials: Iterable[Trial], *, epochs: bool = True) -> list[str]:
+    """Every line, oldest first: a trial's configuration, its epochs if wanted, then its result or its failure."""
     lines = []
     for trial in ordered(trials):
         if trial.state == "running":
             continue
         lines.append(_json({"trial": trial.number, "params": trial.config}))
-        lines += [_json({"epoch": e.epoch, **_metrics(e)}) for e in trial.epochs]
+        if epochs:
+            lines += [_json({"epoch": e.epoch, **_metrics(e)}) for e in trial.epochs]
         if trial.failure is not None:
             message = " ".join(trial.failure.message.split())
             lines.append(_json({"trial": trial.number, "failed": trial.failure.kind, "message": message}))

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from tcs_hpt.agents.analysis import ANALYSIS_TOKENS, analysis_prompt
+from tcs_hpt.evidence.blocks import ALL, Block
 from tcs_hpt.evidence.candidates import SHOWN, Candidate, CandidateList, single_changes
 from tcs_hpt.proposers._base import ProposalContext
+from tcs_hpt.proposers.evidence_text import evidence_text
 from tcs_hpt.proposers.raw_log import log_text
 from tcs_hpt.records import Analysis, Source, Trial, bases
 from tcs_hpt.spec import Config
@@ -93,6 +95,29 @@ class TcsView:
         return top, "expert", top.reason
 
 
+class EvidenceView(TcsView):
+    """The state report with the evidence blocks: changes ranked by all of them, and what they say beside the list.
+
+    Args:
+        blocks: Which blocks take part; all if not given.
+    """
+
+    analysis_template = "analysis.v2"
+
+    def __init__(self, blocks: frozenset[Block] = ALL) -> None:
+        self.blocks = blocks
+
+    def candidates(self, context: ProposalContext) -> CandidateList | None:
+        """Best first."""
+        found = context.evidence(self.blocks)
+        return found.listed if found is not None else None
+
+    def text(self, context: ProposalContext, listed: CandidateList) -> str:
+        """The state report, and below it the evidence; the report within the study's budget, the evidence within its own."""
+        found = context.evidence(self.blocks)
+        return context.report_text + (evidence_text(found) if found is not None else "")
+
+
 class RawView:
     """Log lines as they were written, and changes drawn at random: agents without the TCS.
 
@@ -144,6 +169,22 @@ class RawView:
     def stand_in_choice(self, listed: CandidateList) -> tuple[Candidate, Source, str]:
         """The first of the drawn changes, which is as good as any other draw."""
         return listed.candidates[0], "coin", f"Drawn at random from {len(listed.candidates)} changes."
+
+
+class ScoresView(RawView):
+    """Configurations and final metrics, without epochs: what most tuners have to go by."""
+
+    def text(self, context: ProposalContext, listed: CandidateList) -> str:
+        """The newest of these lines, within the state report's budget of tokens."""
+        return log_text(context.trials, max_tokens=context.study.report_tokens, epochs=False)
+
+
+class BlindView(RawView):
+    """Nothing of the trials but the base that a change starts from: what a model knows of the task by itself."""
+
+    def text(self, context: ProposalContext, listed: CandidateList) -> str:
+        """That it is not shown."""
+        return "The log is not shown.\n"
 
 
 class RawLongView(RawView):

@@ -17,11 +17,13 @@ from tcs_hpt.records import (
     Metrics,
     Outcome,
     Proposal,
+    Size,
     Trial,
     by_number,
     effect,
     incumbent,
     measured_outcome,
+    measured_size,
     ordered,
 )
 from tcs_hpt.spec import Objective, Scalar, StudySpec, same_scalar
@@ -50,11 +52,19 @@ class Prediction:
     number: int
     expected: Outcome
     measured: Outcome
+    expected_size: Size | None = None
+    """None where the analysis was not asked."""
+    measured_size: Size | None = None
 
     @property
     def hit(self) -> bool:
         """Whether the analysis was right."""
         return self.expected == self.measured
+
+    @property
+    def size_hit(self) -> bool | None:
+        """Whether it was as large as expected; None where the analysis did not say."""
+        return None if self.expected_size is None else self.expected_size == self.measured_size
 
 
 @dataclass(frozen=True)
@@ -142,7 +152,8 @@ def prediction(trial: Trial, trials: Mapping[int, Trial], objective: Objective) 
     measured = measured_outcome(trial, trials, objective)
     if expected is None or measured is None:
         return None
-    return Prediction(trial.number, expected, measured)
+    sizes = proposal.analysis.expected_size, measured_size(trial, trials, objective)
+    return Prediction(trial.number, expected, measured, *sizes)
 
 
 def path_to(trial: Trial, trials: Mapping[int, Trial], objective: Objective) -> tuple[Step, ...]:

@@ -167,9 +167,11 @@ def hit_sentence(summary: StudySummary) -> str:
     if not checked:
         return ""
     improved = sum(p.measured == "improves" for p in checked)
+    sized = [p.size_hit for p in checked if p.size_hit is not None]
+    sizes = f" Of {count(len(sized), 'size')} it foresaw {sum(sized)}." if sized else ""
     return (
         f"The analysis foresaw {summary.hits} of {count(len(checked), 'outcome')} "
-        f'({100 * summary.hits / len(checked):.0f} %); always saying "improves" would have got {improved}.'
+        f'({100 * summary.hits / len(checked):.0f} %); always saying "improves" would have got {improved}.{sizes}'
     )
 
 

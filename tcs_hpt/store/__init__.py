@@ -16,9 +16,10 @@ import sqlalchemy as sa
 
 from tcs_hpt.errors import StoreError, UserError
 from tcs_hpt.events import Event
+from tcs_hpt.evidence.memory import EarlierStudy
 from tcs_hpt.records import EpochRecord, Trial
 from tcs_hpt.spec import BUDGETS, StudySpec
-from tcs_hpt.store import _database, _leases, _rows
+from tcs_hpt.store import _database, _leases, _memory, _rows
 from tcs_hpt.store._errors import translated
 from tcs_hpt.store._leases import Lease, LeaseLost
 from tcs_hpt.store._mirror import Mirror
@@ -123,6 +124,20 @@ class Store:
         """All studies, newest first."""
         with translated(self.label), _database.reading(self._engine) as connection:
             return _rows.study_rows(connection)
+
+    def earlier_studies(self, name: str, *, limit: int = 50) -> list[EarlierStudy]:
+        """What a study may remember: those entered before it, of its task or with one of its parameters, newest first.
+
+        Without studies of comparisons, and without those whose first trial has not ended; running and interrupted
+        trials do not count. Later studies have no part, so that a study which is continued remembers no other
+        ones than it did at first. Takes the same few queries however many studies and trials there are.
+
+        Args:
+            name: The study that would remember them.
+            limit: Most studies; those of its task go before others when not all fit.
+        """
+        with self._reading(name) as (connection, study):
+            return _memory.earlier_studies(connection, study, limit)
 
     def update_budgets(self, name: str, spec: StudySpec) -> None:
         """Take over those fields of a declaration that may change when a study is continued (`spec.BUDGETS`)."""

@@ -292,7 +292,7 @@ class StoreContract:
             ("down", 3, 2, 0.5),
             ("up", 10, 2, 0.75),
         ]
-        assert {(r.task, r.method, r.created_at[-6:]) for r in rows} == {("toy", "tcs-paper", "+00:00")}
+        assert {(r.task, r.method, r.created_at[-6:]) for r in rows} == {("toy", "tcs", "+00:00")}
 
     def test_only_budgets_change(self, store: Store) -> None:
         """Whatever else differs in the declaration that is handed over."""

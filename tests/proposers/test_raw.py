@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tcs_hpt.llm.scripted import ScriptedModel, first_choice
 from tcs_hpt.proposers import METHODS, CoinProposer, ProposalContext, make_proposer
 from tcs_hpt.proposers.raw_log import log_lines, log_text
-from tcs_hpt.proposers.views import RawLongView, RawView
+from tcs_hpt.proposers.views import RawLongView, RawView, TcsView
 from tcs_hpt.records import EpochRecord, Proposal, Trial
 from tcs_hpt.space import SearchSpace
 from tcs_hpt.summary import estimate_tokens
@@ -163,7 +163,7 @@ def test_the_coin_of_raw_tosses_among_the_changes_of_raw() -> None:
     assert tossed.options == tuple(c.change.text for c in listed.candidates)
     assert tossed.change in tossed.options
     plain = make_proposer("coin:tcs-paper").propose(context())
-    assert plain == CoinProposer().propose(context())
+    assert plain == CoinProposer(TcsView()).propose(context())
     assert plain is not None
     assert plain.options != tossed.options
 

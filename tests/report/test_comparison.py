@@ -76,7 +76,7 @@ def said(rows: list[Row], against: str = "") -> str:
 
 
 def test_a_row_holds_what_the_study_was() -> None:
-    spec = make_study(name="c--digits--tcs-paper--4", comparison="c", seed=4, trials=4, analysis_model="m")
+    spec = make_study(name="c--digits--tcs--4", comparison="c", seed=4, trials=4, analysis_model="m")
     analysis = make_analysis("lr: 0.01 -> 0.003")
     calls = (make_call("analysis", "{}"), make_call("optimizer", "{}"))
     agents = Proposal(
@@ -103,7 +103,7 @@ def test_a_row_holds_what_the_study_was() -> None:
     assert row.training_seconds == 30
     assert row.calls == 6  # the repeated configuration was decided once
     assert row.prompt_tokens == 6 * calls[0].prompt_tokens
-    assert row.label == "tcs-paper (m)"
+    assert row.label == "tcs (m)"
 
 
 @pytest.mark.parametrize(

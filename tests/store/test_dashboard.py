@@ -94,7 +94,7 @@ def test_optuna_dashboard_shows_what_we_recorded(any_url: str) -> None:
         (study,) = dashboard.get("/api/studies")["study_summaries"]
         assert (study["study_name"], study["directions"]) == ("first", ["minimize"])
         attributes = {a["key"]: a["value"] for a in study["user_attrs"]}
-        assert attributes == {"task": "toy", "method": "tcs-paper", "metric": "val_accuracy", "seed": "0"}
+        assert attributes == {"task": "toy", "method": "tcs", "metric": "val_accuracy", "seed": "0"}
 
         detail = dashboard.get(f"/api/studies/{study['study_id']}", "after=0")
         assert [theirs(t) for t in detail["trials"]] == [ours(t) for t in trials]

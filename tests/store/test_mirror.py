@@ -24,7 +24,7 @@ def test_optuna_shows_the_study(store: Store, capfd: pytest.CaptureFixture[str])
         store.save_trial("first", trial)
     study = load_optuna(store)
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
-    assert study.user_attrs == {"task": "toy", "method": "tcs-paper", "metric": "val_accuracy", "seed": 0}
+    assert study.user_attrs == {"task": "toy", "method": "tcs", "metric": "val_accuracy", "seed": 0}
     assert shown(store) == expected(RECORDS)
     assert [t.number for t in study.trials] == [0, 1, 2, 3, 4]
     assert study.best_value == 0.1 + 0.2

@@ -64,6 +64,9 @@ class Row(Frozen):
     hits: int = 0
     improved: int = 0
     """Those of them that improved: what always predicting so would have hit."""
+    sizes: int = 0
+    """Predictions that also said how large the difference would be."""
+    size_hits: int = 0
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -139,6 +142,8 @@ def row_of(study: Recorded, failure: str = "") -> Row:
         predictions=len(summary.predictions),
         hits=summary.hits,
         improved=sum(p.measured == "improves" for p in summary.predictions),
+        sizes=sum(p.size_hit is not None for p in summary.predictions),
+        size_hits=sum(p.size_hit is True for p in summary.predictions),
         calls=summary.calls,
         prompt_tokens=summary.prompt_tokens,
         completion_tokens=summary.completion_tokens,

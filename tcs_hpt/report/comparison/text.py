@@ -185,9 +185,9 @@ def _foreseen(rows: Sequence[Row]) -> str:
     if not total:
         return words.MISSING
     hits, improved = sum(r.hits for r in rows), sum(r.improved for r in rows)
-    return (
-        f"{hits} of {total} ({100 * hits / total:.0f} %; always 'improves': {100 * improved / total:.0f} %)"
-    )
+    sizes = sum(r.sizes for r in rows)
+    sized = f"; sizes {sum(r.size_hits for r in rows)} of {sizes}" if sizes else ""
+    return f"{hits} of {total} ({100 * hits / total:.0f} %; always 'improves': {100 * improved / total:.0f} %){sized}"
 
 
 # -- what must be said --------------------------------------------------------------------------------------
