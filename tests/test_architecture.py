@@ -28,6 +28,7 @@ ROOMS = [
     "proposers",
     "store",
     "client",
+    "data",
     "execution",
     "loop",
     "compare",

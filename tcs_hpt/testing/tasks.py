@@ -16,9 +16,8 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -26,8 +25,11 @@ from tcs_hpt import bundled
 from tcs_hpt.catalog import LoadedTask, load_task
 from tcs_hpt.execution import Job
 from tcs_hpt.execution.folder import prepare
+from tcs_hpt.experiments.task_changes import Reported, another_value, differing, single_changes
 from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import CategoricalParameter, Config, ParameterSpec
+
+__all__ = ["PROFILE", "TaskContract", "TrialFiles", "another_value", "prepared_data", "run_trials"]
 
 PROFILE = "smoke"
 
@@ -58,13 +60,8 @@ def prepared_data(name: str) -> Path:
     pytest.fail(message)
 
 
-@dataclass(frozen=True)
-class TrialFiles:
-    """What a script left in its trial's folder."""
-
-    epochs: tuple[dict[str, Any], ...]
-    """Without `seconds`, which no two runs have in common."""
-    result: dict[str, Any]
+TrialFiles = Reported
+"""What a script left in its trial's folder; its epochs without `seconds`, which no two runs have in common."""
 
 
 def run_trials(
@@ -106,22 +103,6 @@ def _read(folder: Path) -> TrialFiles:
     return TrialFiles(tuple({k: v for k, v in e.items() if k != "seconds"} for e in epochs), result)
 
 
-def another_value(space: SearchSpace, name: str) -> Config:
-    """A configuration that differs from the defaults in one parameter, by about half of its scale.
-
-    The parameter is switched on first, if another one has to be set for that.
-    """
-    values: Config = {}
-    waiting = [name]
-    for child in waiting:  # grows while it is walked: conditions may hang on conditions
-        for parent, allowed in space.params[child].when.items():
-            if space.defaults().get(parent) not in allowed:
-                values[parent] = allowed[0]
-            waiting.append(parent)
-    place = space.to_unit(name, space.default(name))
-    return space.completed({**values, name: space.from_unit(name, place + (0.5 if place < 0.5 else -0.5))})
-
-
 def _files(folder: Path) -> set[Path]:
     return {p for p in folder.rglob("*") if "__pycache__" not in p.parts}
 
@@ -158,11 +139,11 @@ class TaskContract:
         task = load_task(cls.task)
         space = SearchSpace(task.spec.with_profile(PROFILE).params)
         wanted = {n: (space.defaults(), 0) for n in ("defaults", "again")}
-        wanted |= {"seed 1": (space.defaults(), 1)} | {n: (another_value(space, n), 0) for n in space.names}
-        for name in space.names:
-            before = space.completed({k: v for k, v in wanted[name][0].items() if k != name})
-            if before != space.defaults():  # another parameter had to be set, to switch this one on
-                wanted[f"before {name}"] = (before, 0)
+        wanted |= {"seed 1": (space.defaults(), 1)}
+        for change in single_changes(space):
+            wanted[change.name] = (change.config, 0)
+            if change.base != space.defaults():  # another parameter had to be set, to switch this one on
+                wanted[f"before {change.name}"] = (change.base, 0)
         data_dir = None if cls.needs is None else prepared_data(cls.needs)
         found = run_trials(task, list(wanted.values()), tmp_path_factory.mktemp(cls.task), data_dir)
         return dict(zip(wanted, found, strict=True))
@@ -259,8 +240,11 @@ class TaskContract:
     def test_every_parameter_changes_the_training(
         self, loaded: LoadedTask, trials: dict[str, TrialFiles]
     ) -> None:
-        """A value that never reaches the model would be tuned in vain."""
-        idle = [n for n in loaded.spec.params if trials[n] == trials.get(f"before {n}", trials["defaults"])]
+        """A value that never reaches the model would be tuned in vain; that a script reports it proves nothing."""
+        never_on = [n for n in loaded.spec.params if n not in trials]
+        assert never_on == []
+        bases = {n: trials.get(f"before {n}", trials["defaults"]) for n in loaded.spec.params}
+        idle = [n for n, base in bases.items() if not differing(trials[n], base) - {n}]
         assert idle == []
 
 
