@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 .PHONY: demo test check format golden benchmarks clean
 
 demo: $(VENV)/.demo-installed    ## a small model tunes a real one, live
-	$(BIN)/tcs-hpt tune mlp_digits --method tcs-paper --trials 10
+	$(BIN)/tcs-hpt tune mlp_digits --trials 10
 
 test: $(VENV)/.dev-installed     ## everything that needs no server, GPU or account
 	$(BIN)/python -m pytest -n 2 --dist loadscope

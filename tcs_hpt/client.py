@@ -50,7 +50,10 @@ class CurrentTrial:
         self.data_dir: Path | None = Path(data_dir).absolute() if data_dir else None
         """Where the user keeps data sets; None when nobody said."""
         self.folder: Path = folder if folder is not None else Path.cwd()
-        """The trial's own folder; the current one when run by hand."""
+        """The trial's own folder; the current one when run by hand.
+
+        `checkpoint` or `checkpoint.*` in it is there again when the trial was interrupted and is tried again.
+        """
         self._by_hand = folder is None
         self._last_epoch = 0
         self._finished = False

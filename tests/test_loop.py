@@ -214,6 +214,32 @@ def test_ctrl_c_while_thinking_ends_the_study_at_once(store: Store, tmp_path: Pa
     assert study.trials == []
 
 
+def test_an_interrupted_trial_goes_on_from_the_checkpoint_of_its_script(store: Store, tmp_path: Path) -> None:
+    """The next try works in a folder of its own; what the script kept is there, and a log of the first try is not."""
+
+    class Executor(FakeExecutor):
+        def run(self, job: Job, on_epoch: Callable[[EpochRecord], None]) -> RunResult:
+            if job.number == 1:
+                job.folder.mkdir(parents=True)
+                (job.folder / "checkpoint.pt").write_text("epoch 3")
+                (job.folder / "stdout.log").write_text("...")
+                study.stop()
+                failure = Failure(kind="interrupted", message="interrupted")
+                return RunResult("interrupted", None, {}, (), failure, Usage())
+            self.found = sorted(p.name for p in job.folder.iterdir())
+            assert (job.folder / "checkpoint.pt").read_text() == "epoch 3"
+            return super().run(job, on_epoch)
+
+    executor = Executor()
+    study = make(store, tmp_path, ExpertProposer(), executor, trials=1)
+    assert study.run() == "interrupted"
+    again = make(store, tmp_path, ExpertProposer(), executor, trials=1)
+    assert again.run() == "trials"
+    assert [t.state for t in again.trials] == ["interrupted", "finished"]
+    assert executor.found == ["checkpoint.pt"]
+    assert not (tmp_path / "studies" / "trial_0001" / "checkpoint.pt").exists()
+
+
 def test_a_later_study_remembers_an_earlier_one_unless_told_not_to(store: Store, tmp_path: Path) -> None:
     def second(name: str, **changes: Any) -> Study:
         study = make(store, tmp_path, ExpertProposer(), name=name, trials=2, **changes)

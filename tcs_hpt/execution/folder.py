@@ -59,6 +59,24 @@ def prepare(job: Job, folder: Path) -> None:
     write_json(folder / "config.json", settings)
 
 
+def take_over_checkpoint(earlier: Path, folder: Path) -> None:
+    """Move what a script kept to go on from, `checkpoint` and `checkpoint.*`, from an interrupted try into the next one's folder.
+
+    What the next one has already stays; without an earlier folder nothing happens.
+
+    Raises:
+        StoreError: The folder cannot be made or written.
+    """
+    kept = sorted(p for p in earlier.glob("checkpoint*") if p.name == "checkpoint" or p.suffix)
+    if not kept:
+        return
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in kept:
+            if not (folder / path.name).exists():
+                shutil.move(path, folder / path.name)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a small file.
 

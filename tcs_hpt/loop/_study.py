@@ -28,6 +28,7 @@ from tcs_hpt.events import (
 )
 from tcs_hpt.evidence.memory import Memory, recall
 from tcs_hpt.execution import Executor, Job, recover
+from tcs_hpt.execution.folder import take_over_checkpoint
 from tcs_hpt.guard import FREE_RULES, check
 from tcs_hpt.loop import _artifacts, _recovery
 from tcs_hpt.loop._devices import DevicePool, visible_devices
@@ -255,6 +256,10 @@ class Study:
             self.store.append_epoch(self.spec.name, trial.number, epoch, owner.owner)
             self._tell(EpochReported(number=trial.number, epoch=epoch))
 
+        if trial.retry_of is not None:
+            earlier = next((t.folder for t in self.trials if t.number == trial.retry_of), "")
+            if earlier:
+                take_over_checkpoint(Path(earlier), Path(trial.folder))
         with devices.one() as device:
             result = self.executor.run(self._job(trial, device), on_epoch)
         with self._telling:  # the policy looks at all trials: one at a time
