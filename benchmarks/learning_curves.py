@@ -26,15 +26,13 @@ from benchmarks.dev._base import Problem
 from benchmarks.dev.problems import chosen
 from benchmarks.dev.trained import Array
 from tcs_hpt.evidence.curves import (
-    EXPONENTIAL,
-    FEWEST,
     FURTHER,
-    POWER,
     dominated,
     early_best,
     forecast,
     more_epochs,
 )
+from tcs_hpt.evidence.extrapolation import EXPONENTIAL, FEWEST, POWER
 from tcs_hpt.execution import InProcessExecutor, Job
 from tcs_hpt.records import NEGLIGIBLE, EpochRecord, Proposal, Trial
 from tcs_hpt.space import SearchSpace
