@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcs_hpt.evidence.candidates import PER_PARAMETER, SHOWN, candidates, past_effects, single_changes
+from tcs_hpt.evidence.candidates import (
+    PER_PARAMETER,
+    SHORT,
+    SHOWN,
+    candidates,
+    past_effects,
+    shortlist,
+    single_changes,
+)
 from tcs_hpt.evidence.roles import role_of
 from tcs_hpt.guard import AGENT_RULES, check
 from tcs_hpt.records import FailureKind
@@ -240,3 +248,21 @@ def test_single_changes_do_not_depend_on_record_order(data: st.DataObject, space
     base = data.draw(configs(space))
     trials = data.draw(histories(space, max_size=5))
     assert single_changes(space, base, trials) == single_changes(space, base, trials[::-1])
+
+
+@given(st.data(), spaces())
+def test_a_short_list_is_the_best_of_different_parameters(data: st.DataObject, space: SearchSpace) -> None:
+    listed = candidates(space, data.draw(histories(space, max_size=6)), OBJECTIVE, UNKNOWN)
+    if listed is None:
+        return
+    short = shortlist(listed)
+    assert (short.base, short.base_config) == (listed.base, listed.base_config)
+    assert short.candidates[0] == listed.candidates[0]
+    assert [c for c in listed.candidates if c in short.candidates] == list(short.candidates)
+    names = [c.change.parameter for c in short.candidates]
+    on_offer = {c.change.parameter for c in listed.candidates}
+    assert len(names) == min(SHORT, len(listed.candidates))
+    assert len(set(names)) == min(SHORT, len(on_offer))
+    for one in short.candidates:
+        if names.count(one.change.parameter) == 1:
+            assert one == next(c for c in listed.candidates if c.change.parameter == one.change.parameter)

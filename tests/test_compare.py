@@ -426,6 +426,38 @@ def test_a_shared_model_answers_one_at_a_time_and_falls_silent() -> None:
         shared.complete(request)
 
 
+@pytest.mark.parametrize(("name", "most"), [("openai:http://127.0.0.1:1/v1#m", 3), ("embedded:m", 1)])
+def test_a_server_is_asked_by_several_studies_at_a_time(name: str, most: int) -> None:
+    """As many as there are jobs, each with a connection of its own; a model in this process answers one after the other."""
+    inside: list[ChatModel] = []
+    together: list[int] = []
+    closed: list[ChatModel] = []
+
+    class Slow(ScriptedModel):
+        def complete(self, request: ChatRequest) -> ChatReply:
+            assert self not in inside, "one connection was used twice at a time"
+            inside.append(self)
+            together.append(len(inside))
+            time.sleep(0.05)
+            inside.remove(self)
+            return ChatReply(text="x")
+
+        def close(self) -> None:
+            closed.append(self)
+
+    request = ChatRequest(messages=(Message(role="user", content="?"),), max_tokens=4)
+    with ModelPool(lambda asked: (Slow(name=asked), ""), jobs=3) as pool:
+        shared, _ = pool.get(name)
+        threads = [threading.Thread(target=shared.complete, args=(request,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        shared.rest()
+    assert max(together) == most
+    assert len(set(map(id, closed))) == len(closed) == most
+
+
 def test_the_pool_opens_once_and_closes_once() -> None:
     opened: list[str] = []
     closed: list[str] = []

@@ -17,11 +17,12 @@ os.environ.setdefault(
 from rich.console import Console
 
 from benchmarks.dev import figures, report, results, runner
+from benchmarks.dev.decisions import HEAD, decisions
 from benchmarks.dev.problems import FIGURES, chosen, problems, scales
 from benchmarks.dev.studies import parse_methods
 from tcs_hpt.compare import parse_seeds
 from tcs_hpt.errors import TcsHptError
-from tcs_hpt.spec import Start
+from tcs_hpt.spec import AnswerStyle, Start
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--trials", type=int, default=10)
     run.add_argument("--start", choices=get_args(Start), default="defaults")
     run.add_argument("--model", default="", help="for methods that ask one")
+    run.add_argument("--answers", choices=get_args(AnswerStyle), default="choice", help="of the agents")
     run.add_argument("--jobs", type=int, default=2, help="studies at the same time")
     run.add_argument("--out", type=Path, required=True, help="folder of results")
     told = commands.add_parser("report", help="tables of one or several folders of results")
@@ -64,10 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     units = runner.planned(
         [p.name for p in chosen(_names(options.problems))],
-        parse_methods(options.methods, options.model),
+        parse_methods(options.methods, options.model, options.answers),
         parse_seeds(options.seeds),
         start=options.start,
         trials=options.trials,
+        answers=options.answers,
     )
     count = runner.run(units, options.out, jobs=options.jobs, console=Console(stderr=True))
     print(f"{count} studies run, {len(units) - count} were there; results in {options.out}")
@@ -76,6 +79,10 @@ def _run(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     studies = [study for folder in options.folders for study in results.read(folder)]
     print(report.markdown(report.outcomes(studies, trials=options.trials), options.control), end="")
+    chosen_from_lists = decisions(rows for rows in studies if options.trials in (None, rows[0].budget))
+    if chosen_from_lists:
+        print("\nChoices from the list, over all studies that are there:\n")
+        print(report.table(HEAD, chosen_from_lists))
 
 
 def _figures(options: argparse.Namespace) -> None:

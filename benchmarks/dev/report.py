@@ -133,7 +133,7 @@ def _summary(methods: dict[str, dict[tuple[str, int], Outcome]], problems: Seque
             )
         )
     head = ("method", "best trial", "mean of all trials", "rank", "failed", "thinking s per study")
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _over_problems(
@@ -166,7 +166,7 @@ def _paired(
         for method in methods
         if method != control
     ]
-    return _table(("method", "best trial", "p", "mean of all trials", "p"), lines)
+    return table(("method", "best trial", "p", "mean of all trials", "p"), lines)
 
 
 def _by_problem(methods: dict[str, dict[tuple[str, int], Outcome]], problems: Sequence[str]) -> str:
@@ -180,13 +180,14 @@ def _by_problem(methods: dict[str, dict[tuple[str, int], Outcome]], problems: Se
         )
         for problem in problems
     ]
-    return _table(("problem", *(f"`{m}`" for m in methods)), lines)
+    return table(("problem", *(f"`{m}`" for m in methods)), lines)
 
 
 def _with_interval(interval: Interval, sign: str = "") -> str:
     return f"{interval.mean:{sign}.3f} ({interval.low:{sign}.3f} to {interval.high:{sign}.3f})"
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Cells as a table in Markdown, the first column to the left."""
     rule = ["---"] + ["--:"] * (len(head) - 1)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))

@@ -12,7 +12,7 @@ from rich.progress import track
 
 from benchmarks.dev import results
 from benchmarks.dev.studies import Method, Row, Unit, run_unit
-from tcs_hpt.spec import Start
+from tcs_hpt.spec import AnswerStyle, Start
 
 
 def planned(
@@ -22,10 +22,11 @@ def planned(
     *,
     start: Start,
     trials: int,
+    answers: AnswerStyle = "choice",
 ) -> list[Unit]:
     """Every study, seed by seed, so that a run cut short has all methods on equal seeds."""
     return [
-        Unit(problem, method, seed, start, trials)
+        Unit(problem, method, seed, start, trials, answers)
         for seed in seeds
         for problem in problems
         for method in methods

@@ -1,10 +1,16 @@
-"""Language models that several studies share: each is opened once, answers one question at a time, and is closed once."""
+"""Language models that several studies share.
+
+A model in this process is opened once and answers one question at a time. A server answers several at a time, so there it
+gets a connection for each study that asks, as far as studies run side by side.
+"""
 
 from __future__ import annotations
 
+import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TypeAlias
 
@@ -18,58 +24,92 @@ LAST_ANSWER_SECONDS = 3.0
 """How long closing waits for an answer that is being written; then the model is left to the end of the process."""
 
 
+SIDE_BY_SIDE = "openai:"
+"""What the names of models begin with whose servers answer several requests at a time. An Ollama server might, but it would have
+to hold the model's context several times, on a GPU that a trial may need."""
+
+
 class SharedModel:
-    """A `ChatModel` that may be asked from several threads; they queue.
+    """A `ChatModel` that may be asked from several threads; they queue for it, or for one of several like it.
 
     Args:
         model: Who answers.
+        another: Makes one more like it.
+        most: How many there may be in all; another is made when all are busy.
     """
 
-    def __init__(self, model: ChatModel) -> None:
-        self._model = model
-        self._lock = threading.Lock()
+    def __init__(
+        self, model: ChatModel, another: Callable[[], ChatModel] | None = None, *, most: int = 1
+    ) -> None:
+        self._name = model.name
+        self._another = another
+        self._more = most - 1 if another is not None else 0
+        """That may still be made."""
+        self._idle: queue.LifoQueue[ChatModel] = queue.LifoQueue()
+        self._idle.put(model)
+        self._left = 1
+        """That are not closed."""
+        self._making = threading.Lock()
         self._stopped = False
 
     @property
     def name(self) -> str:
         """How the user would name it."""
-        return self._model.name
+        return self._name
 
     def complete(self, request: ChatRequest) -> ChatReply:
         """Answer one request, after those that came before.
 
         Raises:
             KeyboardInterrupt: `stop` was called; a study takes it for Ctrl-C while its model thinks.
+            ModelError: It fails, or another one cannot be made.
         """
-        with self._turn():
-            return self._model.complete(request)
+        with self._turn() as model:
+            return model.complete(request)
 
     def rest(self) -> None:
         """Give back what a training run may need; whoever waits for an answer takes it again."""
-        with self._lock:
-            self._model.rest()
+        model = self._idle.get()
+        try:
+            model.rest()
+        finally:
+            self._idle.put(model)
 
     def stop(self) -> None:
         """Answer no further request. Only sets a flag, so a signal handler may call it."""
         self._stopped = True
 
     def close(self) -> None:
-        """Release the model, unless it is still in the middle of an answer; calling it twice is fine."""
-        if self._lock.acquire(timeout=LAST_ANSWER_SECONDS):
+        """Release what answers, unless it is still in the middle of an answer; calling it twice is fine."""
+        deadline = time.monotonic() + LAST_ANSWER_SECONDS
+        while self._left:
             try:
-                self._model.close()
-            finally:
-                self._lock.release()
+                model = self._idle.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return
+            self._left -= 1
+            model.close()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        while not self._lock.acquire(timeout=0.1):
-            self._go_on()
+    def _turn(self) -> Iterator[ChatModel]:
+        model = self._free()
         try:
             self._go_on()
-            yield
+            yield model
         finally:
-            self._lock.release()
+            self._idle.put(model)
+
+    def _free(self) -> ChatModel:
+        while True:
+            with suppress(queue.Empty):
+                return self._idle.get(block=not self._more, timeout=0.1)
+            self._go_on()
+            with self._making:
+                if self._more and self._another is not None:
+                    made = self._another()
+                    self._more -= 1
+                    self._left += 1
+                    return made
 
     def _go_on(self) -> None:
         if self._stopped:
@@ -81,10 +121,12 @@ class ModelPool:
 
     Args:
         opener: Makes a model from its name.
+        jobs: Studies that may ask at the same time.
     """
 
-    def __init__(self, opener: Opener) -> None:
+    def __init__(self, opener: Opener, *, jobs: int = 1) -> None:
         self._opener = opener
+        self._jobs = jobs
         self._open: dict[str, tuple[SharedModel, str]] = {}
         self._failed: dict[str, ModelError] = {}
 
@@ -115,8 +157,12 @@ class ModelPool:
             known = next((shared for shared, _ in self._open.values() if shared.name == model.name), None)
             if known is not None:
                 model.close()
-            self._open[name] = (known or SharedModel(model), reason)
+            self._open[name] = (known or self._shared(model, name), reason)
         return self._open[name]
+
+    def _shared(self, model: ChatModel, name: str) -> SharedModel:
+        most = self._jobs if model.name.startswith(SIDE_BY_SIDE) else 1
+        return SharedModel(model, lambda: self._opener(name)[0], most=most)
 
     def stop(self) -> None:
         """Let no model answer a further request."""

@@ -21,7 +21,9 @@ from tcs_hpt.spec import CategoricalParameter, Config, Objective, Scalar, same_s
 from tcs_hpt.trajectory import Diagnosis, Label
 
 SHOWN = 8
-"""Most changes on a list."""
+"""Most changes on a long list."""
+SHORT = 3
+"""Changes on a short list."""
 PER_PARAMETER = 2
 """Most changes of one parameter on a list, unless the list would stay short."""
 STEPS = (0.25, 0.125, 0.5)
@@ -131,6 +133,16 @@ def single_changes(
             if len(found) > before:
                 break  # the fine grid is only for a parameter whose usual steps are used up
     return found
+
+
+def shortlist(listed: CandidateList) -> CandidateList:
+    """The best `SHORT` of a list, of one parameter each as far as there are so many; best first."""
+    leaders: dict[str, Candidate] = {}
+    for candidate in listed.candidates:
+        leaders.setdefault(candidate.change.parameter, candidate)
+    chosen = list(leaders.values())
+    chosen = (chosen + [c for c in listed.candidates if c not in chosen])[:SHORT]
+    return replace(listed, candidates=tuple(c for c in listed.candidates if c in chosen))
 
 
 def _steps(space: SearchSpace, name: str, value: Scalar) -> list[Scalar]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from tcs_hpt.evidence.candidates import CandidateList
 from tcs_hpt.evidence.gather import Evidence
 from tcs_hpt.summary import estimate_tokens
 
 EVIDENCE_TOKENS = 260
 """Most that the evidence adds to a state report, in estimated tokens; lines that do not fit are left out from the end."""
-RANKED = 3
-"""Changes that are named as the best, in order."""
 
 
-def evidence_text(evidence: Evidence) -> str:
-    """The section EVIDENCE: notes, the best changes in order with their reasons, and those that would probably hurt."""
-    best = evidence.listed.candidates[:RANKED]
+def evidence_text(evidence: Evidence, offered: CandidateList) -> str:
+    """The section EVIDENCE: notes, the changes on offer in order with their reasons, and others that would probably hurt.
+
+    Args:
+        evidence: What is known.
+        offered: The changes that the agents may choose from, best first.
+    """
     lines = [f"- {note}" for note in evidence.notes]
     lines.append("Best changes by the evidence, in order:")
-    lines += [f"{place}. {c.change.text}. {c.reason}" for place, c in enumerate(best, start=1)]
-    hurting = [c.change.text for c in evidence.listed.candidates[RANKED:] if c.hurts]
+    lines += [f"{place}. {c.change.text}. {c.reason}" for place, c in enumerate(offered.candidates, start=1)]
+    hurting = [c.change.text for c in evidence.listed.candidates if c.hurts and c not in offered.candidates]
     if hurting:
         lines.append(f"Would probably hurt: {'; '.join(hurting)}.")
     kept: list[str] = ["EVIDENCE"]

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tcs_hpt.agents.analysis import ANALYSIS_TOKENS, analysis_prompt
 from tcs_hpt.evidence.blocks import ALL, Block
-from tcs_hpt.evidence.candidates import SHOWN, Candidate, CandidateList, single_changes
+from tcs_hpt.evidence.candidates import SHOWN, Candidate, CandidateList, shortlist, single_changes
 from tcs_hpt.proposers._base import ProposalContext
 from tcs_hpt.proposers.evidence_text import evidence_text
 from tcs_hpt.proposers.raw_log import log_text
@@ -96,7 +96,10 @@ class TcsView:
 
 
 class EvidenceView(TcsView):
-    """The state report with the evidence blocks: changes ranked by all of them, and what they say beside the list.
+    """The state report with the evidence blocks: the best few changes by all of them, and what they say beside the list.
+
+    The list is short, since what a small model takes of a long one is worth hardly more than a random pick
+    (`docs/decisions/0008-a-short-list.md`): what is on offer has to be good.
 
     Args:
         blocks: Which blocks take part; all if not given.
@@ -110,12 +113,12 @@ class EvidenceView(TcsView):
     def candidates(self, context: ProposalContext) -> CandidateList | None:
         """Best first."""
         found = context.evidence(self.blocks)
-        return found.listed if found is not None else None
+        return shortlist(found.listed) if found is not None else None
 
     def text(self, context: ProposalContext, listed: CandidateList) -> str:
         """The state report, and below it the evidence; the report within the study's budget, the evidence within its own."""
         found = context.evidence(self.blocks)
-        return context.report_text + (evidence_text(found) if found is not None else "")
+        return context.report_text + (evidence_text(found, listed) if found is not None else "")
 
 
 class RawView:

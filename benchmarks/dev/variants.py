@@ -1,0 +1,89 @@
+"""Other ways of putting the choice to a model, as experiments: `python -m benchmarks.dev run --methods long=benchmarks.dev.variants:long`.
+
+All of them are `tcs` with one thing changed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from tcs_hpt.evidence.candidates import Candidate, CandidateList
+from tcs_hpt.llm import ChatModel
+from tcs_hpt.proposers import AgentsProposer, CoinProposer, ProposalContext, Proposer
+from tcs_hpt.proposers.views import EvidenceView
+from tcs_hpt.records import Proposal
+
+SAMPLES = 3
+"""Answers that a majority is taken of."""
+
+
+class _Long(EvidenceView):
+    """Up to eight changes, or the best few of them, whatever their parameters."""
+
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self._most = most
+
+    def candidates(self, context: ProposalContext) -> CandidateList | None:
+        """Best first."""
+        found = context.evidence(self.blocks)
+        if found is None:
+            return None
+        return replace(found.listed, candidates=found.listed.candidates[: self._most])
+
+
+class _Ranked(EvidenceView):
+    """The changes in the order of the evidence."""
+
+    def shown(self, context: ProposalContext, listed: CandidateList) -> list[Candidate]:
+        """Best first."""
+        return list(listed.candidates)
+
+
+class _Majority:
+    """Asks several times with other seeds, which also show the list in other orders, and takes what was chosen most often."""
+
+    def __init__(self, proposer: Proposer) -> None:
+        self._proposer = proposer
+
+    def propose(self, context: ProposalContext) -> Proposal | None:
+        """The most frequent choice; of equally frequent ones that which the evidence ranks higher."""
+        first = self._proposer.propose(context)
+        if first is None or not first.options:
+            return first
+        others = [self._proposer.propose(_reseeded(context, i)) for i in range(1, SAMPLES)]
+        found = [first, *(other for other in others if other is not None)]
+        votes = Counter(p.change for p in found)
+        won = min(found, key=lambda p: (-votes[p.change], first.options.index(p.change)))
+        return won.model_copy(update={"calls": tuple(call for p in found for call in p.calls)})
+
+
+def _reseeded(context: ProposalContext, sample: int) -> ProposalContext:
+    seed = context.study.seed + 1000 * sample
+    return replace(context, study=context.study.model_copy(update={"seed": seed}))
+
+
+def long(model: ChatModel) -> Proposer:
+    """Eight changes instead of three."""
+    return AgentsProposer(model, model, _Long())
+
+
+def ranked(model: ChatModel) -> Proposer:
+    """The best change first instead of shuffled."""
+    return AgentsProposer(model, model, _Ranked())
+
+
+def majority(model: ChatModel) -> Proposer:
+    """The majority of three answers."""
+    return _Majority(AgentsProposer(model, model, EvidenceView()))
+
+
+def coin_of_eight() -> Proposer:
+    """A coin over up to eight changes."""
+    return CoinProposer(_Long())
+
+
+def coin_of_the_best() -> Proposer:
+    """A coin over the best three changes, also when they are of one parameter."""
+    return CoinProposer(_Long(3))

@@ -1,0 +1,134 @@
+"""The development bench with models: what their choices were like, and experiments that ask a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.dev import results
+from benchmarks.dev.__main__ import main
+from benchmarks.dev.decisions import HEAD, decisions
+from benchmarks.dev.studies import Method, Row, parse_methods
+from tcs_hpt.errors import UserError
+from tcs_hpt.llm import ChatModel
+from tcs_hpt.proposers import AgentsProposer, CoinProposer, Proposer
+from tcs_hpt.proposers.views import TcsView
+from tests.test_dev_bench import row
+
+VARIANTS = "benchmarks.dev.variants"
+
+
+def asking(model: ChatModel) -> Proposer:
+    return AgentsProposer(model, model, TcsView())
+
+
+def not_asking() -> Proposer:
+    return CoinProposer()
+
+
+def decided(trial: int, place: int | None, **changes: Any) -> Row:
+    return row("car", "tcs", 0, trial, 1.0, place=place, options=8, **changes)
+
+
+def cells(rows: list[Row]) -> dict[str, str]:
+    (line,) = decisions([rows])
+    return dict(zip(HEAD, line, strict=True))
+
+
+def test_choices_are_counted() -> None:
+    start = row("car", "tcs", 0, 1, 1.0)
+    agreed: dict[str, Any] = {"deviation": False, "read_tokens": 100, "written_tokens": 10}
+    found = cells(
+        [
+            start,
+            decided(2, 1, **agreed, expected="improves", measured="improves", expected_size="large"),
+            decided(3, 3, **agreed, expected="worsens", measured="improves"),
+            decided(4, 8, deviation=True, read_tokens=400, written_tokens=40),
+            decided(5, None, deviation=False, fallback=True, read_tokens=200, written_tokens=20),
+        ]
+    )
+    assert found == {
+        "method": "`tcs`",
+        "decisions": "4",
+        "took the first": "33 %",
+        "one of the first three": "67 %",
+        "departed": "25 %",
+        "fell back": "25 %",
+        "foreseen": "1 of 2",
+        'always "improves"': "2 of 2",
+        "size foreseen": "0 of 1",
+        "tokens read": "200",
+        "written": "20",
+    }
+
+
+def test_methods_without_a_model_have_places_only() -> None:
+    found = cells([row("car", "coin", 0, 2, 1.0, place=2, options=8)])
+    assert found["took the first"] == "0 %"
+    assert found["departed"] == found["foreseen"] == found["tokens read"] == ""
+
+
+def test_methods_without_a_list_are_left_out() -> None:
+    assert decisions([[row("car", "gp", 0, 1, 1.0), row("car", "gp", 0, 2, 1.0)]]) == []
+
+
+def test_an_experiment_may_ask_a_model() -> None:
+    asks, does_not = f"{__name__}:asking", f"{__name__}:not_asking"
+    with pytest.raises(UserError, match="needs a language model"):
+        parse_methods(f"mine={asks}")
+    assert parse_methods(f"mine={asks},coin2={does_not}", "scripted:first") == [
+        Method("mine", asks, "scripted:first"),
+        Method("coin2", does_not),
+    ]
+
+
+def test_free_numbers_are_told_apart_from_choices() -> None:
+    assert [m.label for m in parse_methods("tcs,coin", "scripted:first", "free")] == [
+        "tcs (scripted:first, free numbers)",
+        "coin",
+    ]
+
+
+def test_the_variants_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("long", "ranked", "majority", "coin_of_eight", "coin_of_the_best")
+    methods = ",".join(f"{name}={VARIANTS}:{name}" for name in names)
+    command = ["run", "--methods", f"coin,{methods}", "--model", "scripted:first", "--problems", "car"]
+    assert main([*command, "--seeds", "1", "--trials", "4", "--jobs", "1", "--out", str(tmp_path)]) == 0
+    by_method = {rows[0].method: rows for rows in results.read(tmp_path)}
+    assert set(by_method) == {"coin", *names}
+    listed = {name: max(r.options for r in rows) for name, rows in by_method.items()}
+    assert listed == {
+        "coin": 3,
+        "ranked": 3,
+        "majority": 3,
+        "coin_of_the_best": 3,
+        "long": 8,
+        "coin_of_eight": 8,
+    }
+    # The scripted model takes the first of what it is shown, and the ranked list begins with the best.
+    assert [r.place for r in by_method["ranked"][1:]] == [1, 1, 1]
+    calls = {name: sum(r.read_tokens for r in by_method[name][1:]) for name in ("ranked", "majority")}
+    assert calls["majority"] > 2 * calls["ranked"]
+    capsys.readouterr()
+    assert main(["report", str(tmp_path)]) == 0
+    assert "| `ranked` | 3 | 100 % | 100 % | 0 % | 0 % |" in capsys.readouterr().out
+
+
+def test_free_numbers_are_asked_for(tmp_path: Path) -> None:
+    command = [
+        "run",
+        "--methods",
+        "tcs",
+        "--model",
+        "scripted:first",
+        "--problems",
+        "car",
+        "--answers",
+        "free",
+    ]
+    assert main([*command, "--seeds", "1", "--trials", "2", "--jobs", "1", "--out", str(tmp_path)]) == 0
+    ((_, second),) = results.read(tmp_path)
+    assert second.method == "tcs (scripted:first, free numbers)"
+    assert second.source == "agents" or second.fallback
