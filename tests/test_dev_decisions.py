@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from benchmarks.dev import results
-from benchmarks.dev.__main__ import main
+from benchmarks.dev.__main__ import ABLATION, main
 from benchmarks.dev.decisions import HEAD, decisions
 from benchmarks.dev.studies import Method, Row, parse_methods
 from tcs_hpt.errors import UserError
+from tcs_hpt.evidence.blocks import BLOCKS
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.proposers import AgentsProposer, CoinProposer, Proposer
 from tcs_hpt.proposers.views import TcsView
@@ -92,13 +93,13 @@ def test_free_numbers_are_told_apart_from_choices() -> None:
 
 
 def test_the_variants_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = ("long", "ranked", "majority", "coin_of_eight", "coin_of_the_best")
+    names = ("long", "ranked", "majority", "whole", "coin_of_eight", "coin_of_the_best")
     methods = ",".join(f"{name}={VARIANTS}:{name}" for name in names)
     command = ["run", "--methods", f"coin,{methods}", "--model", "scripted:first", "--problems", "car"]
     assert main([*command, "--seeds", "1", "--trials", "4", "--jobs", "1", "--out", str(tmp_path)]) == 0
     by_method = {rows[0].method: rows for rows in results.read(tmp_path)}
     assert set(by_method) == {"coin", *names}
-    listed = {name: max(r.options for r in rows) for name, rows in by_method.items()}
+    listed = {name: max(r.options for r in rows) for name, rows in by_method.items() if name != "whole"}
     assert listed == {
         "coin": 3,
         "ranked": 3,
@@ -107,6 +108,8 @@ def test_the_variants_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         "long": 8,
         "coin_of_eight": 8,
     }
+    assert [r.source for r in by_method["whole"]] == ["start", "agents", "agents", "agents"]
+    assert all(r.options == 0 for r in by_method["whole"])
     # The scripted model takes the first of what it is shown, and the ranked list begins with the best.
     assert [r.place for r in by_method["ranked"][1:]] == [1, 1, 1]
     calls = {name: sum(r.read_tokens for r in by_method[name][1:]) for name in ("ranked", "majority")}
@@ -132,3 +135,10 @@ def test_free_numbers_are_asked_for(tmp_path: Path) -> None:
     ((_, second),) = results.read(tmp_path)
     assert second.method == "tcs (scripted:first, free numbers)"
     assert second.source == "agents" or second.fallback
+
+
+def test_the_ablation_has_every_part_of_tcs() -> None:
+    methods = parse_methods(",".join(ABLATION), "scripted:first")
+    targets = {m.target for m in methods}
+    assert {"tcs", "tcs-paper", "raw", "scores", "blind", "coin", "expert", "gp"} < targets
+    assert {f"tcs:no-{block}" for block in BLOCKS} - targets == {"tcs:no-memory"}

@@ -22,14 +22,26 @@ from benchmarks.dev.problems import FIGURES, chosen, problems, scales
 from benchmarks.dev.studies import parse_methods
 from tcs_hpt.compare import parse_seeds
 from tcs_hpt.errors import TcsHptError
+from tcs_hpt.evidence.blocks import BLOCKS
 from tcs_hpt.spec import AnswerStyle, Start
+
+VARIANTS = "benchmarks.dev.variants"
+ABLATION = (
+    *("gp", "coin", f"coin of eight={VARIANTS}:coin_of_eight", "expert", "tcs"),
+    *(f"tcs:no-{block}" for block in BLOCKS if block != "memory"),  # a study of the bench has no earlier ones
+    *("tcs-paper", "raw", "scores", "blind"),
+    *(f"{name}={VARIANTS}:{name}" for name in ("long", "ranked", "majority", "whole")),
+)
+"""What `--methods ablation` stands for: what each part of `tcs` is worth, and other ways of asking a model."""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dev", description="Many studies in minutes.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the studies that a folder of results lacks")
-    run.add_argument("--methods", default="random,tpe,gp,expert,coin", help="names, or LABEL=MODULE:FACTORY")
+    run.add_argument(
+        "--methods", default="random,tpe,gp,expert,coin", help="names, LABEL=MODULE:FACTORY, or ablation"
+    )
     run.add_argument("--problems", default="", help="names, with commas; all if not given")
     run.add_argument("--seeds", default="10", help="how many, or a list of them")
     run.add_argument("--trials", type=int, default=10)
@@ -66,7 +78,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     units = runner.planned(
         [p.name for p in chosen(_names(options.problems))],
-        parse_methods(options.methods, options.model, options.answers),
+        parse_methods(
+            ",".join(ABLATION) if options.methods == "ablation" else options.methods,
+            options.model,
+            options.answers,
+        ),
         parse_seeds(options.seeds),
         start=options.start,
         trials=options.trials,
