@@ -73,7 +73,7 @@ class _WholeAgent(OptimizerAgent):
         order = context.random(_WHOLE)  # small models take the first or the last of a list
         choices = {
             name: tuple(values[int(i)] for i in order.permutation(len(values)))
-            for name, values in self.cold_values(self._space).items()
+            for name, values in EvidenceView().cold_values(context).items()
         }
         prompt = render("cold_start.v1", **self._shared(), choices=choices)
         return self._ask(

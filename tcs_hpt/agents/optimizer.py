@@ -24,7 +24,6 @@ from tcs_hpt.agents.answers import (
 from tcs_hpt.agents.conversation import Answered
 from tcs_hpt.prompts import render
 from tcs_hpt.records import Analysis
-from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import AnswerStyle, Config, Scalar
 from tcs_hpt.summary import Situation
 
@@ -32,9 +31,6 @@ CHOICE_TOKENS = 160
 """Bound of a decision."""
 COLD_START_TOKENS = 480
 """Bound of a whole starting configuration."""
-COLD_VALUES = 7
-"""Values per parameter that a cold start is chosen from."""
-
 Check = Callable[[Choice], tuple[str, ...]]
 
 
@@ -99,15 +95,19 @@ class OptimizerAgent(Agent):
             check=check,
         )
 
-    def cold_start(self, check: Check) -> Answered[Choice]:
-        """Choose one of about seven values for every parameter, in one answer.
+    def cold_start(self, values: Mapping[str, Sequence[Scalar]], check: Check) -> Answered[Choice]:
+        """Choose one of a few values for every parameter, in one answer.
 
-        The values are shuffled by the seed: in their natural order a small model takes the first or the last of each list.
+        They are shown in an order drawn by the seed: in their natural order a small model takes the first or the last.
+
+        Args:
+            values: What to choose from, by parameter.
+            check: The guard.
         """
         order = np.random.default_rng(self._seed)
         choices = {
-            name: tuple(values[int(i)] for i in order.permutation(len(values)))
-            for name, values in self.cold_values(self._space).items()
+            name: tuple(offered[int(i)] for i in order.permutation(len(offered)))
+            for name, offered in values.items()
         }
         return self._ask(
             "cold_start",
@@ -117,8 +117,3 @@ class OptimizerAgent(Agent):
             max_tokens=COLD_START_TOKENS,
             check=check,
         )
-
-    @staticmethod
-    def cold_values(space: SearchSpace) -> dict[str, Sequence[Scalar]]:
-        """The values that a cold start is chosen from, by parameter."""
-        return {name: space.values(name, COLD_VALUES) for name in space.names}

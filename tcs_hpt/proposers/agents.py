@@ -86,7 +86,8 @@ class AgentsProposer:
 
     def _cold_start(self, context: ProposalContext) -> Proposal:
         answered = self._optimizer(context).cold_start(
-            lambda choice: check(choice.config, context.space, context.trials, FREE_RULES).reasons
+            self._view.cold_values(context),
+            lambda choice: check(choice.config, context.space, context.trials, FREE_RULES).reasons,
         )
         if answered.value is not None:
             proposal = Proposal(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tcs_hpt.agents.optimizer import OptimizerAgent
 from tcs_hpt.evidence.candidates import Candidate, CandidateList
 from tcs_hpt.evidence.knowledge import knowledge
 from tcs_hpt.guard import AGENT_RULES, FREE_RULES, Rules, check
@@ -111,7 +110,7 @@ class CoinProposer:
 
     def _cold(self, context: ProposalContext) -> Proposal:
         random = context.random(_COLD)
-        choices = OptimizerAgent.cold_values(context.space)
+        choices = self._view.cold_values(context)
         config = context.space.completed(
             {name: values[int(random.integers(len(values)))] for name, values in choices.items()}
         )

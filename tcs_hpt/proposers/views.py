@@ -6,19 +6,28 @@ same whatever they see, and lives in `agents.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tcs_hpt.agents.analysis import ANALYSIS_TOKENS, analysis_prompt
 from tcs_hpt.evidence.blocks import ALL, Block
 from tcs_hpt.evidence.candidates import SHOWN, Candidate, CandidateList, shortlist, single_changes
+from tcs_hpt.evidence.knowledge import knowledge
 from tcs_hpt.proposers._base import ProposalContext
 from tcs_hpt.proposers.evidence_text import evidence_text
 from tcs_hpt.proposers.raw_log import log_text
 from tcs_hpt.records import Analysis, Source, Trial, bases
-from tcs_hpt.spec import Config
+from tcs_hpt.spec import Config, Scalar
 from tcs_hpt.summary import Situation, estimate_tokens
 
+COLD_VALUES = 7
+"""Values per parameter that a cold start is chosen from."""
 _SHUFFLE, _DRAW = 1, 4  # purposes of random numbers; 2 and 3 are the coin's
+
+
+def spread_values(context: ProposalContext) -> Mapping[str, Sequence[Scalar]]:
+    """`COLD_VALUES` of each parameter, ends included."""
+    return {name: context.space.values(name, COLD_VALUES) for name in context.space.names}
 
 
 class View(Protocol):
@@ -26,6 +35,10 @@ class View(Protocol):
 
     analysis_template: str
     optimizer_template: str
+
+    def cold_values(self, context: ProposalContext) -> Mapping[str, Sequence[Scalar]]:
+        """What a first configuration is put together from when none is given: a few values of each parameter, in order."""
+        ...
 
     def candidates(self, context: ProposalContext) -> CandidateList | None:
         """The changes on offer, in the order of the record; None when the space has none left."""
@@ -57,6 +70,10 @@ class TcsView:
 
     analysis_template = "analysis.v1"
     optimizer_template = "optimizer.v1"
+
+    def cold_values(self, context: ProposalContext) -> Mapping[str, Sequence[Scalar]]:
+        """Spread over the whole of each scale."""
+        return spread_values(context)
 
     def candidates(self, context: ProposalContext) -> CandidateList | None:
         """Best first."""
@@ -110,6 +127,13 @@ class EvidenceView(TcsView):
     def __init__(self, blocks: frozenset[Block] = ALL) -> None:
         self.blocks = blocks
 
+    def cold_values(self, context: ProposalContext) -> Mapping[str, Sequence[Scalar]]:
+        """Spread over what is worth trying of each scale, where the name says it."""
+        if "knowledge" not in self.blocks:
+            return super().cold_values(context)
+        known = knowledge(context.task, context.study.description)
+        return {name: known.values(name, COLD_VALUES) for name in context.space.names}
+
     def candidates(self, context: ProposalContext) -> CandidateList | None:
         """Best first."""
         found = context.evidence(self.blocks)
@@ -130,6 +154,10 @@ class RawView:
 
     analysis_template = "analysis_raw.v1"
     optimizer_template = "optimizer_raw.v1"
+
+    def cold_values(self, context: ProposalContext) -> Mapping[str, Sequence[Scalar]]:
+        """Spread over the whole of each scale."""
+        return spread_values(context)
 
     def candidates(self, context: ProposalContext) -> CandidateList | None:
         """Untested single changes of the base, drawn by the seed from all of them."""

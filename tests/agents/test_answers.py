@@ -17,7 +17,6 @@ from tcs_hpt.agents.answers import (
     read_free,
     read_object,
 )
-from tcs_hpt.agents.optimizer import OptimizerAgent
 from tcs_hpt.space import SearchSpace
 from tests.build import task
 
@@ -155,7 +154,7 @@ def test_unusable_free_answers_say_what_is_wrong(text: str, problem: str) -> Non
 
 
 def test_a_cold_start_needs_a_value_from_every_list() -> None:
-    choices = OptimizerAgent.cold_values(SPACE)
+    choices = {name: SPACE.values(name, 7) for name in SPACE.names}
     good = {n: v[0] for n, v in choices.items()} | {"reasoning": "small first"}
     found = read_cold_start(json.dumps(good), SPACE, choices)
     assert found.value is not None

@@ -14,7 +14,7 @@ from tcs_hpt.evidence.knowledge._entry import PARENTS, Entry
 from tcs_hpt.evidence.knowledge._names import optimizer, spellings
 from tcs_hpt.evidence.knowledge._tables import INTERACTIONS, NAMES, TABLES
 from tcs_hpt.evidence.roles import role_of
-from tcs_hpt.space import SearchSpace
+from tcs_hpt.space import SearchSpace, check_value
 from tcs_hpt.spec import TaskSpec
 from tests.build import parameter_specs, task
 from tests.evidence.spaces import SPACES, pick, plain_task, real, whole
@@ -459,6 +459,12 @@ def test_any_space_has_a_valid_start_and_a_prior(spec: TaskSpec, data: st.DataOb
     beside = data.draw(st.one_of(st.none(), st.dictionaries(st.sampled_from(sorted(spec.params)), _VALUES)))
     assert 0 <= found.prior(name, data.draw(_VALUES), beside) <= 1
     assert all(n in space.names for n in reasons)
+    values = found.values(name, 7)
+    assert values
+    assert len(set(values)) == len(values)
+    assert all(check_value(name, spec.params[name], value) is None for value in values)
+    if name in found.silent:
+        assert values == space.values(name, 7)
 
 
 @given(tasks(), st.randoms(use_true_random=False))
@@ -471,6 +477,21 @@ def test_nothing_depends_on_the_order_of_parameters(spec: TaskSpec, shuffle: ran
     assert one.advice == two.advice
     assert one.silent == two.silent
     assert one.notes() == two.notes()
+
+
+def test_values_worth_trying_lie_in_the_sensible_part_of_the_scale() -> None:
+    spec = task()
+    found = knowledge(spec)
+    everywhere = [float(v) for v in SearchSpace(spec.params).values("lr", 7)]
+    sensible = [float(v) for v in found.values("lr", 7)]
+    advice = found.advice["lr"]
+    assert advice.low is not None
+    assert advice.high is not None
+    assert min(everywhere) < advice.low <= min(sensible)
+    assert max(sensible) <= advice.high < max(everywhere)
+    assert sensible == sorted(sensible)
+    assert len(sensible) >= 5
+    assert found.values("optimizer", 7) == ("adam", "sgd")
 
 
 def test_the_usual_test_task_starts_well() -> None:

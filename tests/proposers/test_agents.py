@@ -7,9 +7,11 @@ import pytest
 
 from tcs_hpt.errors import ModelError
 from tcs_hpt.events import Analysed, Event, Thinking
+from tcs_hpt.evidence.blocks import without
 from tcs_hpt.llm import ChatReply, ChatRequest
 from tcs_hpt.llm.scripted import ScriptedModel, first_choice
-from tcs_hpt.proposers import AgentsProposer, ProposalContext
+from tcs_hpt.proposers import AgentsProposer, CoinProposer, ProposalContext
+from tcs_hpt.proposers.views import EvidenceView, TcsView, View
 from tcs_hpt.records import Trial
 from tests.build import history, study, task, trial
 
@@ -142,6 +144,26 @@ def test_a_model_that_favours_places_starts_elsewhere_with_each_seed() -> None:
         assert proposal is not None
         starts.add(proposal.config["lr"])
     assert len(starts) > 2
+
+
+def test_the_evidence_narrows_a_cold_start_to_values_worth_trying() -> None:
+    """Also for its coin; without the knowledge block, and in the published method, all of the scale is on offer."""
+
+    def rates(view: View) -> tuple[set[float], set[float]]:
+        model = ScriptedModel(then=first_choice)
+        AgentsProposer(model, model, view).propose(context([], start="cold"))
+        (request,) = model.requests
+        assert request.schema is not None
+        drawn = [CoinProposer(view).propose(context([], start="cold", seed=seed)) for seed in range(20)]
+        offered = request.schema["properties"]["lr"]["enum"]
+        return set(offered), {float(p.config["lr"]) for p in drawn if p is not None}
+
+    narrow, drawn = rates(EvidenceView())
+    wide, all_drawn = rates(TcsView())
+    assert min(wide) < min(narrow) <= max(narrow) < max(wide)
+    assert drawn <= narrow
+    assert max(all_drawn) > max(narrow)
+    assert rates(EvidenceView(without(["knowledge"])))[0] == wide
 
 
 def test_a_failed_cold_start_falls_back_to_the_middles() -> None:

@@ -1,4 +1,4 @@
-"""What is known about one task, and its three uses: a first configuration, a prior over values, notes for a prompt."""
+"""What is known about one task, and its uses: a first configuration, values worth trying, a prior over values, notes for a prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tcs_hpt.evidence.knowledge._fit import Fitted, applies, choice_name, fit, w
 from tcs_hpt.evidence.knowledge._matching import Match, match
 from tcs_hpt.evidence.knowledge._tables import INTERACTIONS
 from tcs_hpt.evidence.roles import Role, role_of
-from tcs_hpt.space import SearchSpace, check_value, format_value
+from tcs_hpt.space import SearchSpace, check_value, format_value, nice
 from tcs_hpt.spec import CategoricalParameter, Config, ParameterSpec, Scalar, TaskSpec, middle
 
 _SELECTORS = frozenset(("optimizer", "kernel", "booster"))
@@ -104,6 +104,25 @@ class Knowledge:
         if entry is None:
             return 0.5
         return worth(entry, self._space.params[name], value, self._factor(entry, others))
+
+    def values(self, name: str, count: int) -> tuple[Scalar, ...]:
+        """About `count` values that are worth trying, in the order of the scale; of the whole scale when nothing is known.
+
+        Fewer where a step or the choices leave fewer.
+        """
+        everything = self._space.values(name, count)
+        advice = self.advice.get(name)
+        if advice is None:
+            return everything
+        if (
+            advice.low is None
+            or advice.high is None
+            or isinstance(self._space.params[name], CategoricalParameter)
+        ):
+            return tuple(v for v in everything if self.prior(name, v) >= 0.5) or everything
+        low, high = self._space.to_unit(name, advice.low), self._space.to_unit(name, advice.high)
+        places = [low + (high - low) * i / (count - 1) for i in range(count)]
+        return tuple(dict.fromkeys(nice(self._space, name, self._space.from_unit(name, u)) for u in places))
 
     def notes(self) -> tuple[str, ...]:
         """Short lines for a prompt, the most important first; parameters of which the same is known share one."""
