@@ -167,8 +167,10 @@ class Limits(Frozen):
 
 
 class Profile(Frozen):
-    """A size of the same task: overrides of fixed values, limits and ranges."""
+    """A size of the same task: overrides of the target, fixed values, limits and ranges."""
 
+    target: float | None = None
+    """The value that would satisfy the user at this size; the objective's own if not given."""
     fixed: Mapping[Name, Scalar] = {}
     limits: Mapping[str, Any] = {}
     params: Mapping[Name, Mapping[str, Any]] = {}
@@ -223,6 +225,8 @@ class TaskSpec(Frozen):
             raw["params"].setdefault(name, {}).update(overrides)
         raw["fixed"] = {**raw["fixed"], **chosen.fixed}
         raw["limits"] = {**raw["limits"], **chosen.limits}
+        if chosen.target is not None:
+            raw["objective"]["target"] = chosen.target
         return TaskSpec.model_validate(raw)
 
     def narrowed(self, *, fix: Mapping[str, Scalar] | None = None, only: tuple[str, ...] = ()) -> TaskSpec:

@@ -300,6 +300,13 @@ BROKEN: dict[str, tuple[str, str, str, str, str]] = {
         "unknown",
         "limits",
     ),
+    "a profile's target": (
+        "[profiles.quick]",
+        '[profiles.quick]\ntarget = "0.9"',
+        "profiles.quick.target",
+        "number",
+        "0.9",
+    ),
     "a profile's limit": (
         "trial_seconds = 5",
         'trial_seconds = "5"',

@@ -41,6 +41,13 @@ def test_tuning_on_the_test_set_is_refused() -> None:
         Objective(metric="test_accuracy", direction="maximize")
 
 
+def test_a_profile_may_have_a_target_of_its_own() -> None:
+    spec = task(profiles={"quick": {"target": 0.5}, "paper": {}})
+    assert spec.objective.target == 0.97
+    assert spec.with_profile("quick").objective.target == 0.5
+    assert spec.with_profile("paper").objective.target == 0.97
+
+
 def test_a_profile_overrides_ranges_fixed_values_and_limits() -> None:
     spec = task(
         fixed={"max_train": 1000},

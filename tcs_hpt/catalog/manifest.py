@@ -269,7 +269,8 @@ class _Check(Findings):
         if not isinstance(table, dict):
             self.add(key, f"a profile must be a table, got {toml(table)}", f"Write it as [{key}].")
             return
-        self.model(Profile, {k: {} if k in Profile.model_fields else v for k, v in table.items()}, key)
+        own = {"fixed", "limits", "params"}  # tables, each checked by itself below
+        self.model(Profile, {k: {} if k in own else v for k, v in table.items()}, key)
         for fixed, value in self.table("fixed", table, f"{key}.").items():
             self.value(f"{key}.fixed.{fixed}", fixed, value)
             if fixed in params:
