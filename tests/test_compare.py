@@ -286,6 +286,39 @@ def test_a_method_whose_model_is_gone_fails_and_the_others_go_on(world: World) -
     assert len(studies_of(world.store, "c")) == 2
 
 
+class DyingModel(ScriptedModel):
+    """Its server goes away after some answers."""
+
+    def __init__(self, name: str, answers: int) -> None:
+        super().__init__(name=name, then=first_choice)
+        self.left = answers
+
+    def complete(self, request: ChatRequest) -> ChatReply:
+        self.left -= 1
+        if self.left < 0:
+            raise ModelUnavailable("nothing answers at host")
+        return super().complete(request)
+
+
+@pytest.mark.parametrize("answers", [3, 4])  # it dies before an analysis, or between the two agents
+def test_a_model_that_dies_leaves_its_study_unfinished_instead_of_to_the_expert(
+    world: World, answers: int
+) -> None:
+    """The expert's trials would count as the model's; the same command goes on when the server is back."""
+    world.models = ModelPool(lambda name: (DyingModel(name, answers), ""))
+    overs = world.make(world.plan("tcs-paper,coin", "1"), Executor()).run()
+    failed = [o for o in overs if o.failure]
+    assert [o.spec.method for o in failed] == ["tcs-paper"]
+    assert "nothing answers at host" in failed[0].failure
+    assert "same command" in failed[0].failure
+    world.models = ModelPool(scripted)
+    overs = world.make(world.plan("tcs-paper,coin", "1"), Executor()).run()
+    assert {o.reason for o in overs} == {"trials"}
+    (thought,) = (s for s in studies_of(world.store, "c") if s.spec.method == "tcs-paper")
+    assert [t.proposal.source for t in ordered(thought.trials)] == ["start"] + ["agents"] * (TRIALS - 1)
+    assert not any(t.proposal.fallback for t in thought.trials)
+
+
 def test_a_study_that_raises_is_reported_and_the_others_go_on(world: World) -> None:
     def act(job: Job) -> None:
         if job.seed == 0:

@@ -229,7 +229,10 @@ class ComparisonRun:
     def _made(self, planned: PlannedStudy, known: Recorded, store: Store, device: str) -> Study:
         spec = planned.spec
         proposer = make_proposer(
-            spec.method, analysis_model=planned.analysis, optimizer_model=planned.optimizer
+            spec.method,
+            analysis_model=planned.analysis,
+            optimizer_model=planned.optimizer,
+            stand_in=False,
         )
         study = Study(
             spec=spec,

@@ -71,9 +71,19 @@ def needs_model(method: str) -> bool:
 
 
 def make_proposer(
-    method: str, *, analysis_model: ChatModel | None = None, optimizer_model: ChatModel | None = None
+    method: str,
+    *,
+    analysis_model: ChatModel | None = None,
+    optimizer_model: ChatModel | None = None,
+    stand_in: bool = True,
 ) -> Proposer:
     """The proposer of a method.
+
+    Args:
+        method: Its name.
+        analysis_model: For methods that ask one.
+        optimizer_model: For methods that ask one; may be the same.
+        stand_in: Whether somebody else acts when a model gives nothing at all.
 
     Raises:
         UserError: There is no such method, it needs a model and has none, or a package that it needs is missing.
@@ -86,7 +96,7 @@ def make_proposer(
     if name in _AGENTS and (view := _view(method, name, variant)) is not None:
         if analysis_model is None or optimizer_model is None:
             raise UserError(f"method {method!r} needs a language model", hint="Name one with --model.")
-        return AgentsProposer(analysis_model, optimizer_model, view)
+        return AgentsProposer(analysis_model, optimizer_model, view, stand_in=stand_in)
     near = difflib.get_close_matches(method, METHODS, n=1)
     meant = f"Did you mean `{near[0]}`? " if near else ""
     raise UserError(

@@ -6,7 +6,7 @@ the proposal says so and keeps every call.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tcs_hpt.agents import Agent, AnalysisAgent, Answered, OptimizerAgent
 from tcs_hpt.agents.answers import Choice
@@ -32,20 +32,29 @@ class AgentsProposer:
         analysis_model: For the Analysis Agent.
         optimizer_model: For the Optimizer Agent; may be the same.
         view: What they see; the state report, without evidence blocks, if not given.
+        stand_in: Whether somebody else acts when a model gives nothing at all. An answer that cannot be used is always
+            replaced; a server that is gone says nothing about a method, so a comparison does not go on without it.
     """
 
     def __init__(
-        self, analysis_model: ChatModel, optimizer_model: ChatModel, view: View | None = None
+        self,
+        analysis_model: ChatModel,
+        optimizer_model: ChatModel,
+        view: View | None = None,
+        *,
+        stand_in: bool = True,
     ) -> None:
         self._analysis_model = analysis_model
         self._optimizer_model = optimizer_model
         self._view = view if view is not None else TcsView()
+        self._stand_in = stand_in
 
     def propose(self, context: ProposalContext) -> Proposal | None:
         """Analyse, decide, check.
 
         Raises:
-            ModelError: The model fails at the very first question of a study; later failures are recorded instead.
+            ModelError: The model fails at the very first question of a study; later failures are recorded instead, unless
+                nobody may stand in.
         """
         if context.is_start:
             proposal: Proposal | None = self._start(context)
@@ -116,6 +125,7 @@ class AgentsProposer:
             position=context.position,
             template=self._view.analysis_template,
         )
+        self._require(analysed)
         analysis = analysed.value or self._view.stand_in_analysis(context, listed, analysed.failure)
         context.watch(Analysed(number=context.number, analysis=analysis))
         decided = self._optimizer(context).propose(
@@ -131,6 +141,7 @@ class AgentsProposer:
             answers=context.study.answers,
             template=self._view.optimizer_template,
         )
+        self._require(decided)
         proposal = self._decided(context, listed, analysis, decided)
         return proposal.model_copy(
             update={
@@ -141,6 +152,13 @@ class AgentsProposer:
                 "report": text,
             }
         )
+
+    def _require(self, answered: Answered[Any]) -> None:
+        """That the model said something, where nobody may stand in for it."""
+        if not self._stand_in and answered.value is None and all(gave_nothing(c) for c in answered.calls):
+            raise ModelError(
+                answered.failure, hint="The same command goes on here when the model answers again."
+            )
 
     def _decided(
         self,
