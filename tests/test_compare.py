@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from tcs_hpt.compare import (
     Contender,
     ModelPool,
     PlannedStudy,
-    SharedModel,
     StudyBegan,
     StudyOver,
     TaskEntry,
@@ -31,7 +29,7 @@ from tcs_hpt.errors import ModelUnavailable, TaskError, UserError
 from tcs_hpt.execution import Job, RunResult
 from tcs_hpt.llm import ChatModel, ChatReply, ChatRequest
 from tcs_hpt.llm.scripted import ScriptedModel, first_choice
-from tcs_hpt.records import EpochRecord, Failure, Message, Usage, ordered
+from tcs_hpt.records import EpochRecord, Failure, Usage, ordered
 from tcs_hpt.spec import StudySpec
 from tcs_hpt.store import Store
 from tests.build import task
@@ -432,88 +430,6 @@ def test_stopping_while_models_think_loses_nothing_but_the_thought(world: World)
 
 
 # -- parts --------------------------------------------------------------------------------------------------
-
-
-def test_a_shared_model_answers_one_at_a_time_and_falls_silent() -> None:
-    class Counting(ScriptedModel):
-        inside = most = 0
-
-        def complete(self, request: ChatRequest) -> ChatReply:
-            self.inside += 1
-            self.most = max(self.most, self.inside)
-            time.sleep(0.01)
-            self.inside -= 1
-            return ChatReply(text="x")
-
-    inner = Counting(name="m")
-    shared = SharedModel(inner)
-    request = ChatRequest(messages=(Message(role="user", content="?"),), max_tokens=4)
-    threads = [threading.Thread(target=shared.complete, args=(request,)) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert inner.most == 1
-    shared.stop()
-    with pytest.raises(KeyboardInterrupt):
-        shared.complete(request)
-
-
-@pytest.mark.parametrize(("name", "most"), [("openai:http://127.0.0.1:1/v1#m", 3), ("embedded:m", 1)])
-def test_a_server_is_asked_by_several_studies_at_a_time(name: str, most: int) -> None:
-    """As many as there are jobs, each with a connection of its own; a model in this process answers one after the other."""
-    inside: list[ChatModel] = []
-    together: list[int] = []
-    closed: list[ChatModel] = []
-
-    class Slow(ScriptedModel):
-        def complete(self, request: ChatRequest) -> ChatReply:
-            assert self not in inside, "one connection was used twice at a time"
-            inside.append(self)
-            together.append(len(inside))
-            time.sleep(0.05)
-            inside.remove(self)
-            return ChatReply(text="x")
-
-        def close(self) -> None:
-            closed.append(self)
-
-    request = ChatRequest(messages=(Message(role="user", content="?"),), max_tokens=4)
-    with ModelPool(lambda asked: (Slow(name=asked), ""), jobs=3) as pool:
-        shared, _ = pool.get(name)
-        threads = [threading.Thread(target=shared.complete, args=(request,)) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        shared.rest()
-    assert max(together) == most
-    assert len(set(map(id, closed))) == len(closed) == most
-
-
-def test_the_pool_opens_once_and_closes_once() -> None:
-    opened: list[str] = []
-    closed: list[str] = []
-
-    class Closing(ScriptedModel):
-        def close(self) -> None:
-            closed.append(self.name)
-
-    def opener(name: str) -> tuple[ChatModel, str]:
-        opened.append(name)
-        if name == "gone":
-            raise ModelUnavailable("gone")
-        return Closing(name="real" if name in ("auto", "real") else name), ""
-
-    with ModelPool(opener) as pool:
-        assert pool.get("auto")[0] is pool.get("real")[0]
-        assert pool.get("auto")[0] is pool.get("auto")[0]
-        for _ in range(2):
-            with pytest.raises(ModelUnavailable):
-                pool.get("gone")
-        closed.clear()  # the second instance of the same model
-    assert opened == ["auto", "real", "gone"]
-    assert set(closed) == {"real"}
 
 
 def test_workers_train_on_their_own_device(world: World) -> None:
