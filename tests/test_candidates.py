@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -266,3 +268,13 @@ def test_a_short_list_is_the_best_of_different_parameters(data: st.DataObject, s
     for one in short.candidates:
         if names.count(one.change.parameter) == 1:
             assert one == next(c for c in listed.candidates if c.change.parameter == one.change.parameter)
+
+
+def test_what_an_earlier_study_found_has_a_place_on_the_short_list() -> None:
+    listed = candidates(SPACE, history(SPEC), OBJECTIVE, UNKNOWN)
+    assert listed is not None
+    last = replace(listed.candidates[-1], remembered=True)
+    assert last.change.text not in [c.change.text for c in shortlist(listed).candidates]
+    short = shortlist(replace(listed, candidates=(*listed.candidates[:-1], last)))
+    assert short.candidates[:-1] == shortlist(listed).candidates[:-1]
+    assert short.candidates[-1] == last

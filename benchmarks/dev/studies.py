@@ -173,7 +173,9 @@ def _factory(target: str) -> Callable[..., Proposer] | None:
 
 def _asks_a_model(target: str) -> bool:
     factory = _factory(target)
-    return needs_model(target) if factory is None else bool(inspect.signature(factory).parameters)
+    if factory is None:
+        return needs_model(target)
+    return any(p.default is p.empty for p in inspect.signature(factory).parameters.values())
 
 
 @lru_cache(maxsize=1)

@@ -93,6 +93,8 @@ class Candidate:
     """One sentence, or two."""
     hurts: bool = False
     """Whether the trials so far speak clearly against it."""
+    remembered: bool = False
+    """Whether it comes from an earlier study."""
 
 
 @dataclass(frozen=True)
@@ -136,12 +138,18 @@ def single_changes(
 
 
 def shortlist(listed: CandidateList) -> CandidateList:
-    """The best `SHORT` of a list, of one parameter each as far as there are so many; best first."""
+    """The best `SHORT` of a list, of one parameter each as far as there are so many; best first.
+
+    The best one from an earlier study has a place on it in any case.
+    """
     leaders: dict[str, Candidate] = {}
     for candidate in listed.candidates:
         leaders.setdefault(candidate.change.parameter, candidate)
     chosen = list(leaders.values())
     chosen = (chosen + [c for c in listed.candidates if c not in chosen])[:SHORT]
+    remembered = next((c for c in listed.candidates if c.remembered), None)
+    if remembered is not None and remembered not in chosen:
+        chosen[-1] = remembered
     return replace(listed, candidates=tuple(c for c in listed.candidates if c in chosen))
 
 

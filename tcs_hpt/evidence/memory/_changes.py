@@ -54,7 +54,7 @@ def remembered_changes(
         config = space.changed(base, name, value, newest)
         reads_alike = format_value(value) == format_value(base[name])
         if space.key(config) not in seen and space.contains(config) and not reads_alike:
-            found[name] = Candidate(change, config, one.score, one.reason)
+            found[name] = Candidate(change, config, one.score, one.reason, remembered=True)
     return tuple(found.values())
 
 
