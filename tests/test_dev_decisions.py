@@ -119,6 +119,23 @@ def test_the_variants_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "| `ranked` | 3 | 100 % | 100 % | 0 % | 0 % |" in capsys.readouterr().out
 
 
+def test_short_questions_are_put_in_every_order(tmp_path: Path) -> None:
+    names = ("short", "turned", "two_steps")
+    methods = ",".join(f"{name}=benchmarks.dev.short_questions:{name}" for name in names)
+    command = ["run", "--methods", methods, "--model", "scripted:first", "--problems", "car,slice"]
+    assert main([*command, "--seeds", "2", "--trials", "5", "--jobs", "1", "--out", str(tmp_path)]) == 0
+    studies = results.read(tmp_path)
+    assert {rows[0].method for rows in studies} == set(names)
+    later = {name: [r for rows in studies for r in rows[1:] if r.method == name] for name in names}
+    assert all(r.source == "agents" and not r.failure for rows in later.values() for r in rows)
+    # The scripted model takes what stands first: of a shuffled list any, of all orders of it each once.
+    assert {r.place for r in later["short"]} == {1, 2, 3}
+    assert {r.place for r in later["turned"]} == {1}
+    assert {r.options for r in later["two_steps"]} == {8}
+    once, thrice = (later[name][0].read_tokens for name in ("short", "turned"))
+    assert 2 * once < thrice < 4 * once
+
+
 def test_free_numbers_are_asked_for(tmp_path: Path) -> None:
     command = [
         "run",

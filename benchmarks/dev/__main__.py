@@ -25,12 +25,13 @@ from tcs_hpt.errors import TcsHptError
 from tcs_hpt.evidence.blocks import BLOCKS
 from tcs_hpt.spec import AnswerStyle, Start
 
-VARIANTS = "benchmarks.dev.variants"
+VARIANTS, SHORT_QUESTIONS = "benchmarks.dev.variants", "benchmarks.dev.short_questions"
 ABLATION = (
     *("gp", "coin", f"coin of eight={VARIANTS}:coin_of_eight", "expert", "tcs"),
     *(f"tcs:no-{block}" for block in BLOCKS if block != "memory"),  # a study of the bench has no earlier ones
     *("tcs-paper", "raw", "scores", "blind"),
     *(f"{name}={VARIANTS}:{name}" for name in ("long", "ranked", "majority", "whole")),
+    *(f"{name}={SHORT_QUESTIONS}:{name}" for name in ("short", "turned", "two_steps")),
 )
 """What `--methods ablation` stands for: what each part of `tcs` is worth, and other ways of asking a model."""
 

@@ -24,7 +24,7 @@ SAMPLES = 3
 _WHOLE = 9  # purpose of random numbers
 
 
-class _Long(EvidenceView):
+class LongView(EvidenceView):
     """Up to eight changes, or the best few of them, whatever their parameters."""
 
     def __init__(self, most: int | None = None) -> None:
@@ -114,7 +114,7 @@ def _reseeded(context: ProposalContext, sample: int) -> ProposalContext:
 
 def long(model: ChatModel) -> Proposer:
     """Eight changes instead of three."""
-    return AgentsProposer(model, model, _Long())
+    return AgentsProposer(model, model, LongView())
 
 
 def ranked(model: ChatModel) -> Proposer:
@@ -134,9 +134,9 @@ def whole(model: ChatModel) -> Proposer:
 
 def coin_of_eight() -> Proposer:
     """A coin over up to eight changes."""
-    return CoinProposer(_Long())
+    return CoinProposer(LongView())
 
 
 def coin_of_the_best() -> Proposer:
     """A coin over the best three changes, also when they are of one parameter."""
-    return CoinProposer(_Long(3))
+    return CoinProposer(LongView(3))
