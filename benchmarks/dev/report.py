@@ -125,8 +125,8 @@ def _summary(methods: dict[str, dict[tuple[str, int], Outcome]], problems: Seque
         lines.append(
             (
                 f"`{method}`",
-                _with_interval(_over_problems(group, problems, lambda o: o.best)),
-                _with_interval(_over_problems(group, problems, lambda o: o.mean)),
+                with_interval(_over_problems(group, problems, lambda o: o.best)),
+                with_interval(_over_problems(group, problems, lambda o: o.mean)),
                 f"{ranks[method]:.2f}",
                 f"{100 * sum(o.failed for o in group) / sum(o.trials for o in group):.1f} %",
                 f"{fmean(o.seconds for o in group):.2f}",
@@ -159,7 +159,7 @@ def _paired(
     def against(method: str, figure: Callable[[Outcome], float]) -> tuple[str, str]:
         a = [figure(methods[method][key]) for key in keys]
         b = [figure(methods[control][key]) for key in keys]
-        return _with_interval(paired_difference(a, b), sign="+"), f"{sign_flip_test(a, b):.3f}"
+        return with_interval(paired_difference(a, b), sign="+"), f"{sign_flip_test(a, b):.3f}"
 
     lines = [
         (f"`{method}`", *against(method, lambda o: o.best), *against(method, lambda o: o.mean))
@@ -183,7 +183,8 @@ def _by_problem(methods: dict[str, dict[tuple[str, int], Outcome]], problems: Se
     return table(("problem", *(f"`{m}`" for m in methods)), lines)
 
 
-def _with_interval(interval: Interval, sign: str = "") -> str:
+def with_interval(interval: Interval, sign: str = "") -> str:
+    """A mean and its interval, `0.100 (0.050 to 0.150)`; sign is `+` for differences."""
     return f"{interval.mean:{sign}.3f} ({interval.low:{sign}.3f} to {interval.high:{sign}.3f})"
 
 
