@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.dev.choices import COINS, FILE, ChoiceRow, main, markdown, read
+from benchmarks.dev.choices import COINS, FILE, HINDSIGHT, ChoiceRow, main, markdown, read
 from tcs_hpt.errors import UserError
 
 
@@ -38,11 +38,15 @@ def test_everybody_decides_in_the_same_situations(tmp_path: Path) -> None:
         m: {(r.problem, r.position): r for r in rows if r.method == m} for m in {r.method for r in rows}
     }
     assert {m: len(found) for m, found in by_method.items()} == dict.fromkeys(by_method, 4)
-    assert set(by_method) == {*COINS, "expert", "tcs (scripted:first)", "raw (scripted:first)"}
+    assert set(by_method) == {*COINS, HINDSIGHT, "expert", "tcs (scripted:first)", "raw (scripted:first)"}
     assert {r.place for r in by_method["expert"].values()} == {1}
     assert {r.options for r in by_method["coin"].values()} == {3}
     assert {r.options for r in by_method["coin:raw"].values()} == {8}
     assert all(r.gain >= 0 for r in rows)
+    for key, best in by_method[HINDSIGHT].items():
+        assert best.regret <= min(
+            by_method[m][key].regret for m in ("coin", "expert", "tcs (scripted:first)")
+        )
     assert all(r.read_tokens > 100 and not r.fallback for r in by_method["tcs (scripted:first)"].values())
 
 
