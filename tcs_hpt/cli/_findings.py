@@ -15,6 +15,7 @@ PURPOSES = {
     "cmaes": "method cmaes",
     "embedded": "a model inside the process, without a server",
     "export": "Parquet files",
+    "ga": "method ga",
     "gp": "method gp",
     "graph": "task gcn_cora",
     "postgresql": "a PostgreSQL store",

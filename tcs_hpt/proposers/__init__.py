@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
 
 from tcs_hpt.errors import UserError
@@ -12,6 +13,7 @@ from tcs_hpt.proposers._base import ProposalContext, Proposer
 from tcs_hpt.proposers.agents import AgentsProposer
 from tcs_hpt.proposers.classical import RandomProposer
 from tcs_hpt.proposers.expert import CoinProposer, ExpertProposer
+from tcs_hpt.proposers.genetic import GeneticProposer
 from tcs_hpt.proposers.grid import GridProposer
 from tcs_hpt.proposers.samplers import CmaesProposer, GpProposer, TpeProposer
 from tcs_hpt.proposers.views import BlindView, EvidenceView, RawLongView, RawView, ScoresView, TcsView, View
@@ -31,11 +33,12 @@ METHODS: dict[str, str] = {
     "gp": "no model: Optuna's Gaussian process",
     "cmaes": "no model: Optuna's CMA-ES, for numbers",
     "grid": "no model: a coarse grid, spread from its first point on",
+    "ga": "no model: the genetic algorithm of the AutoLLM paper, populations of 10",
 }
 """What each method is, in the order to be shown.
 
 Beside these, `tcs`, `expert` and `coin` may leave out evidence blocks, as in `tcs:no-surrogate+no-memory`, and `expert:tcs-paper` and
-`coin:tcs-paper` take the list of `tcs-paper`.
+`coin:tcs-paper` take the list of `tcs-paper`. `ga:4` is the genetic algorithm with populations of 4, or any other number.
 """
 
 _AGENTS: dict[str, Callable[[], View]] = {
@@ -57,6 +60,7 @@ _CLASSICAL: dict[str, Callable[[], Proposer]] = {
     "gp": GpProposer,
     "cmaes": CmaesProposer,
     "grid": GridProposer,
+    "ga": GeneticProposer,
 }
 
 NEEDS_MODEL = frozenset(_AGENTS)
@@ -91,6 +95,8 @@ def make_proposer(
     name, colon, variant = method.partition(":")
     if name in _CLASSICAL and not colon:
         return _CLASSICAL[name]()
+    if name == "ga" and re.fullmatch(r"[2-9]|[1-9]\d{1,3}", variant):
+        return GeneticProposer(int(variant))
     if name in _SINGLE_CHANGES and (view := _view(method, name, variant)) is not None:
         return _SINGLE_CHANGES[name](view)
     if name in _AGENTS and (view := _view(method, name, variant)) is not None:
@@ -127,6 +133,7 @@ __all__ = [
     "CmaesProposer",
     "CoinProposer",
     "ExpertProposer",
+    "GeneticProposer",
     "GpProposer",
     "GridProposer",
     "ProposalContext",

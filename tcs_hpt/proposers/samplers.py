@@ -10,16 +10,15 @@ running; when it goes on repeating, the configuration is drawn at random and the
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tcs_hpt.errors import UserError
 from tcs_hpt.proposers._base import ProposalContext
 from tcs_hpt.proposers._optuna_space import OptunaSpace
 from tcs_hpt.proposers.classical import any_untested, drawn, in_memory_study, is_new, sampler_seed
 from tcs_hpt.proposers.expert import given_start, guarded
+from tcs_hpt.proposers.required import require
 from tcs_hpt.records import Proposal, Trial, finished, ordered, score
 from tcs_hpt.spec import CategoricalParameter, Config
 
@@ -155,7 +154,7 @@ class GpProposer(SamplerProposer):
 
     def __init__(self) -> None:
         # Without greenlet, Optuna warns on standard error and takes several times as long.
-        _require("gp", "torch", "greenlet", "threadpoolctl")
+        require("gp", "torch", "greenlet", "threadpoolctl")
 
     def _sampler(self, context: ProposalContext) -> optuna.samplers.BaseSampler:
         import optuna
@@ -196,7 +195,7 @@ class CmaesProposer(SamplerProposer):
     generation = 4
 
     def __init__(self) -> None:
-        _require("cmaes", "cmaes")
+        require("cmaes", "cmaes")
 
     def _waits(self, scored: int) -> str:
         return "cmaes starts after the first scored trial"
@@ -242,19 +241,3 @@ class CmaesProposer(SamplerProposer):
         parameter = context.space.params[name]
         number = not isinstance(parameter, CategoricalParameter) or parameter.ordered
         return number and not parameter.when
-
-
-def _require(extra: str, *packages: str) -> None:
-    """Import what a method needs.
-
-    Raises:
-        UserError: One of the packages is missing.
-    """
-    for package in packages:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise UserError(
-                f"method {extra!r} needs the package {package!r}, which cannot be imported: {error}",
-                hint=f"Install it with `pip install 'tcs-hpt[{extra}]'`, or choose another --method.",
-            ) from error

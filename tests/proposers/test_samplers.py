@@ -158,7 +158,8 @@ def test_a_sampler_that_repeats_itself_is_replaced_by_a_draw_and_named() -> None
 
 
 @pytest.mark.parametrize(
-    ("method", "package"), [("gp", "torch"), ("gp", "greenlet"), ("cmaes", "cmaes"), ("gp", "threadpoolctl")]
+    ("method", "package"),
+    [("gp", "torch"), ("gp", "greenlet"), ("cmaes", "cmaes"), ("gp", "threadpoolctl"), ("ga", "deap")],
 )
 def test_a_missing_package_is_told_when_the_method_is_made(
     method: str, package: str, monkeypatch: pytest.MonkeyPatch
@@ -171,7 +172,7 @@ def test_a_missing_package_is_told_when_the_method_is_made(
 
 def test_nothing_is_said_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("optuna.storages").setLevel(logging.NOTSET)
-    for method in [*METHODS, "random", "grid"]:
+    for method in [*METHODS, "random", "grid", "ga:2"]:
         play(make_proposer(method), proposer_study(SPACES["conditions"]), 6)
     assert capfd.readouterr() == ("", "")
 
