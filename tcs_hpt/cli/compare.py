@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,17 +12,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tcs_hpt.catalog import list_tasks, load_task
 from tcs_hpt.cli._compare_results import (
-    note_run,
     print_json,
     print_results,
     show_again,
     this_run,
     usual_folder,
-    write_results,
 )
-from tcs_hpt.cli._shared import open_model, study_folder, task_reference
+from tcs_hpt.cli._comparing import How, carry_out, task_entry
+from tcs_hpt.cli._shared import open_model
 from tcs_hpt.cli.options import (
     AnalysisModelOption,
     DataDirOption,
@@ -40,27 +35,14 @@ from tcs_hpt.cli.options import (
     existing_data_dir,
 )
 from tcs_hpt.compare import (
-    ComparisonRun,
     ModelPool,
-    PlannedStudy,
-    Recorded,
-    StudyOver,
-    TaskEntry,
-    Update,
-    enter,
     parse_contenders,
     parse_seeds,
     plan,
-    studies_of,
 )
 from tcs_hpt.errors import UserError
-from tcs_hpt.loop import visible_devices
 from tcs_hpt.proposers import METHODS
-from tcs_hpt.report.comparison.files import TABLE, read_history, rows_of
-from tcs_hpt.report.comparison.means import task_results
-from tcs_hpt.report.comparison.rows import row_of
-from tcs_hpt.report.comparison.views import JsonProgress, LiveProgress, PlainProgress, Progress
-from tcs_hpt.report.words import count
+from tcs_hpt.report.comparison.files import TABLE, read_history
 from tcs_hpt.store import Store
 
 
@@ -128,7 +110,7 @@ def compare(
         data = existing_data_dir(data_dir)
         beginning = checked_start(start)
         contenders, numbers = parse_contenders(methods), parse_seeds(seeds)
-        entries = [_entry(task, profile) for task in tasks]
+        entries = [task_entry(task, profile) for task in tasks]
         chosen = _checked(name) or _free_name(database, [e.spec.name for e in entries])
         console, errors = Console(), Console(stderr=True)
         with ModelPool(partial(open_model, console=errors, pull=pull), jobs=jobs) as models:
@@ -143,28 +125,18 @@ def compare(
                 analysis_model=analysis_model or model,
                 optimizer_model=optimizer_model or model,
             )
-            _require_control(database, chosen, planned, against)
-            enter(planned, database)
             folder = output or usual_folder(database, chosen)
-            run = this_run(database, store, chosen, name, jobs)
-            note_run(database, chosen, run)
-            try:
-                overs, interrupted = _run(
-                    planned,
-                    models,
-                    database,
-                    console,
-                    jobs=jobs,
-                    data_dir=data,
-                    python=python,
-                    devices=visible_devices() if jobs > 1 else (),
-                    as_json=as_json,
-                    quiet=quiet,
-                )
-            except Exception:
-                write_results(database, chosen, folder, planned, [], run, against)
-                raise  # a bug in one study; what the others found is on disk
-        rows = write_results(database, chosen, folder, planned, overs, run, against)
+            again = f"the same command and --name {chosen}"
+            rows, interrupted = carry_out(
+                planned,
+                models,
+                database,
+                console,
+                how=How(jobs=jobs, data_dir=data, python=python, as_json=as_json, quiet=quiet, again=again),
+                folder=folder,
+                run=this_run(database, store, chosen, name, jobs),
+                against=against,
+            )
         if as_json:
             print_json(rows, chosen, folder)
         elif quiet:
@@ -181,7 +153,7 @@ def compare(
             )
         if interrupted:
             if not as_json and not quiet:
-                print(f"\nInterrupted. Continue with the same command and --name {chosen}")
+                print(f"\nInterrupted. Continue with {again}")
             raise typer.Exit(130)
         mine = {p.spec.name for p in planned}
         if any(r.study in mine and not r.counts for r in rows):
@@ -189,12 +161,6 @@ def compare(
 
 
 # -- what is asked for --------------------------------------------------------------------------------------
-
-
-def _entry(given: str, profile: str) -> TaskEntry:
-    loaded = load_task(given)
-    size = profile or ("quick" if given in list_tasks() and "quick" in loaded.spec.profiles else None)
-    return TaskEntry(loaded.spec.with_profile(size), loaded.folder, size, task_reference(loaded, given))
 
 
 def _checked(name: str) -> str:
@@ -212,69 +178,3 @@ def _free_name(database: Store, tasks: Sequence[str]) -> str:
     name = f"{what}-{datetime.now():%Y%m%d-%H%M%S}"
     taken = {row.comparison for row in database.list_studies()}
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in taken)
-
-
-def _require_control(database: Store, name: str, planned: Sequence[PlannedStudy], against: str) -> None:
-    """That there will be a control of this name: better said now than after the work."""
-    known = rows_of(studies_of(database, name), ())
-    task_results([*known, *(row_of(Recorded(p.spec, (), None)) for p in planned)], against)
-
-
-# -- running ------------------------------------------------------------------------------------------------
-
-
-def _say_nothing(update: Update) -> None:
-    pass
-
-
-def _run(
-    planned: Sequence[PlannedStudy],
-    models: ModelPool,
-    database: Store,
-    console: Console,
-    *,
-    jobs: int,
-    data_dir: Path | None,
-    python: str,
-    devices: Sequence[str],
-    as_json: bool,
-    quiet: bool,
-) -> tuple[list[StudyOver], bool]:
-    """Run what is left; how the studies ended, and whether somebody interrupted."""
-    progress = Progress([p.spec for p in planned], jobs)
-    live = LiveProgress(console, progress) if console.is_terminal and not as_json and not quiet else None
-    watch: Callable[[Update], None] = live or PlainProgress(sys.stdout, progress)
-    if as_json:
-        watch = JsonProgress(sys.stdout)
-    elif quiet:
-        watch = _say_nothing
-    else:
-        what = planned[0].spec.comparison
-        console.print(f"comparison {what}: {count(len(planned), 'study', 'studies')}", highlight=False)
-
-    def on_stop(running: int) -> None:
-        text = f"stopping {count(running, 'study', 'studies')}; Ctrl-C again ends at once"
-        if live is not None:
-            console.print(text, highlight=False)
-        else:
-            print(text, file=sys.stderr)
-
-    comparison = ComparisonRun(
-        planned,
-        open_store=lambda: Store.open(database.url),
-        folder_of=lambda study: study_folder(database, study),
-        jobs=jobs,
-        models=models,
-        devices=devices,
-        data_dir=data_dir,
-        python=python,
-        watch=watch,
-        on_stop=on_stop,
-    )
-    try:
-        with live or nullcontext():
-            return comparison.run(), comparison.stopped
-    except KeyboardInterrupt:
-        print(f"interrupted; continue with the same command and --name {planned[0].spec.comparison}")
-        sys.stdout.flush()
-        os._exit(130)  # a thread that waits for a model's answer would keep the process alive

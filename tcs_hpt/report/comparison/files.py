@@ -174,6 +174,7 @@ def render_page(
     figures = {r.task: Markup(best_so_far(r, f"progress{i}")) for i, r in enumerate(results)}
     return page_template("comparison.html.j2").render(
         name=name,
+        kind="Comparison",
         sections=sections(results, runs),
         figures=figures,
         version=version,

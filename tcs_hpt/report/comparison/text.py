@@ -55,7 +55,7 @@ def sections(results: Sequence[TaskResult], runs: Sequence[Run] = ()) -> list[Se
     elif len(results) > 1:
         text = "Not ranked: there is no pair of task and seed on which two or more methods all have a score."
         found.append(Section("All tasks: mean rank", (text,)))
-    return [*found, _run_section(runs)]
+    return [*found, run_section(runs)]
 
 
 # -- one task -----------------------------------------------------------------------------------------------
@@ -265,7 +265,8 @@ def _rank_section(ranks: Ranks) -> Section:
     )
 
 
-def _run_section(runs: Sequence[Run]) -> Section:
+def run_section(runs: Sequence[Run]) -> Section:
+    """When, where and with which versions it was run."""
     if not runs:
         return Section("How it was run", ("Not known here: the comparison's folder has no record of it.",))
     lead = []

@@ -1,0 +1,146 @@
+"""Carrying out a planned comparison: progress on the terminal, Ctrl-C, and what is written when it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from tcs_hpt.catalog import list_tasks, load_task
+from tcs_hpt.cli._compare_results import note_run, write_results
+from tcs_hpt.cli._shared import study_folder, task_reference
+from tcs_hpt.compare import (
+    ComparisonRun,
+    ModelPool,
+    PlannedStudy,
+    Recorded,
+    StudyOver,
+    TaskEntry,
+    Update,
+    enter,
+    studies_of,
+)
+from tcs_hpt.loop import visible_devices
+from tcs_hpt.report.comparison.files import rows_of
+from tcs_hpt.report.comparison.means import task_results
+from tcs_hpt.report.comparison.rows import Row, row_of
+from tcs_hpt.report.comparison.text import Run
+from tcs_hpt.report.comparison.views import JsonProgress, LiveProgress, PlainProgress, Progress
+from tcs_hpt.report.words import count
+from tcs_hpt.store import Store
+
+
+@dataclass(frozen=True)
+class How:
+    """What does not change what is compared."""
+
+    jobs: int = 1
+    """Studies at the same time."""
+    data_dir: Path | None = None
+    python: str = ""
+    as_json: bool = False
+    quiet: bool = False
+    again: str = "the same command"
+    """What goes on after an interruption, for a person."""
+
+
+def task_entry(given: str, profile: str) -> TaskEntry:
+    """A task at the size that is compared: the one that is named, else `quick` for built-in tasks."""
+    loaded = load_task(given)
+    size = profile or ("quick" if given in list_tasks() and "quick" in loaded.spec.profiles else None)
+    return TaskEntry(loaded.spec.with_profile(size), loaded.folder, size, task_reference(loaded, given))
+
+
+def carry_out(
+    planned: Sequence[PlannedStudy],
+    models: ModelPool,
+    database: Store,
+    console: Console,
+    *,
+    how: How,
+    folder: Path,
+    run: Run,
+    against: str,
+) -> tuple[list[Row], bool]:
+    """Enter the studies, run what is left of them, and write tables and rows of the whole comparison.
+
+    Returns:
+        The rows of all its studies, and whether somebody interrupted.
+
+    Raises:
+        UserError: There is no control of this name, or the store holds studies that these cannot be compared with.
+    """
+    name = planned[0].spec.comparison
+    _require_control(database, name, planned, against)
+    enter(planned, database)
+    note_run(database, name, run)
+    try:
+        overs, interrupted = _run(planned, models, database, console, how)
+    except Exception:
+        write_results(database, name, folder, planned, [], run, against)
+        raise  # a bug in one study; what the others found is on disk
+    return write_results(database, name, folder, planned, overs, run, against), interrupted
+
+
+def _require_control(database: Store, name: str, planned: Sequence[PlannedStudy], against: str) -> None:
+    """That there will be a control of this name: better said now than after the work."""
+    known = rows_of(studies_of(database, name), ())
+    task_results([*known, *(row_of(Recorded(p.spec, (), None)) for p in planned)], against)
+
+
+def _say_nothing(update: Update) -> None:
+    pass
+
+
+def _run(
+    planned: Sequence[PlannedStudy],
+    models: ModelPool,
+    database: Store,
+    console: Console,
+    how: How,
+) -> tuple[list[StudyOver], bool]:
+    """Run what is left; how the studies ended, and whether somebody interrupted."""
+    progress = Progress([p.spec for p in planned], how.jobs)
+    live = (
+        LiveProgress(console, progress) if console.is_terminal and not how.as_json and not how.quiet else None
+    )
+    watch: Callable[[Update], None] = live or PlainProgress(sys.stdout, progress)
+    if how.as_json:
+        watch = JsonProgress(sys.stdout)
+    elif how.quiet:
+        watch = _say_nothing
+    else:
+        what = planned[0].spec.comparison
+        console.print(f"comparison {what}: {count(len(planned), 'study', 'studies')}", highlight=False)
+
+    def on_stop(running: int) -> None:
+        text = f"stopping {count(running, 'study', 'studies')}; Ctrl-C again ends at once"
+        if live is not None:
+            console.print(text, highlight=False)
+        else:
+            print(text, file=sys.stderr)
+
+    comparison = ComparisonRun(
+        planned,
+        open_store=lambda: Store.open(database.url),
+        folder_of=lambda study: study_folder(database, study),
+        jobs=how.jobs,
+        models=models,
+        devices=visible_devices() if how.jobs > 1 else (),
+        data_dir=how.data_dir,
+        python=how.python,
+        watch=watch,
+        on_stop=on_stop,
+    )
+    try:
+        with live or nullcontext():
+            return comparison.run(), comparison.stopped
+    except KeyboardInterrupt:
+        print(f"interrupted; continue with {how.again}")
+        sys.stdout.flush()
+        os._exit(130)  # a thread that waits for a model's answer would keep the process alive

@@ -1,0 +1,194 @@
+"""Suites: comparisons that are always made in the same way, as data. `benchmarks/NAME.toml` describes one.
+
+    schema = 1
+    name = "table1"
+    title = "..."
+    methods = ["random", "tcs"]        # of every part that does not name its own; so are tasks and starts
+
+    [sizes.quick]
+    profile = "quick"
+    takes = "about an hour on two cores"
+    [[sizes.quick.parts]]
+    tasks = ["gcn_cora"]
+    seeds = 3
+
+    [published]                        # figures that stand beside ours
+    source = "..."
+    [published.rows.gcn_cora]
+    "Random" = "78.80 +- 0.81"
+
+Each start of a suite is one comparison of the store, so a suite that was cut short goes on where it was.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from pydantic import Field, ValidationError, model_validator
+
+from tcs_hpt import bundled
+from tcs_hpt.catalog.wording import meant
+from tcs_hpt.errors import UserError
+from tcs_hpt.spec import Frozen, Start
+
+Size: TypeAlias = Literal["smoke", "quick", "paper"]
+SIZES: tuple[Size, ...] = get_args(Size)
+INHERITED = ("tasks", "methods", "starts")
+"""Fields of a part that a suite may give for all of its parts."""
+
+
+class Part(Frozen):
+    """Every one of these tasks with every one of these methods, from each start."""
+
+    tasks: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    starts: tuple[Start, ...] = Field(min_length=1)
+    seeds: int = Field(ge=1)
+    trials: int = Field(default=10, ge=1)
+
+    @property
+    def studies(self) -> int:
+        """How many it has, over all starts."""
+        return len(self.tasks) * len(self.methods) * len(self.starts) * self.seeds
+
+
+class SuiteSize(Frozen):
+    """A suite as it is run: for CI, for a laptop, or as in the paper."""
+
+    profile: str
+    """Of every task."""
+    takes: str
+    """How long, and where; for a person."""
+    model: str = "auto"
+    """Who answers, unless the user names a model."""
+    parts: tuple[Part, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _no_study_twice(self) -> SuiteSize:
+        seen: set[tuple[str, str, str]] = set()
+        for part in self.parts:
+            for study in product(part.tasks, part.methods, part.starts):
+                if study in seen:
+                    raise ValueError(f"{study[1]} on {study[0]} from start {study[2]} is in it twice")
+                seen.add(study)
+        return self
+
+    @property
+    def starts(self) -> tuple[Start, ...]:
+        """All starts, in the order of their first part."""
+        return tuple(dict.fromkeys(start for part in self.parts for start in part.starts))
+
+    @property
+    def studies(self) -> int:
+        """How many it has in all."""
+        return sum(part.studies for part in self.parts)
+
+
+class Published(Frozen):
+    """Figures that somebody else measured, to be shown beside ours and never mixed with them."""
+
+    source: str
+    rows: Mapping[str, Mapping[str, str]]
+    """By task, and within it by method; in the unit of the suite."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """All methods, in the order of the first task."""
+        return tuple(dict.fromkeys(name for row in self.rows.values() for name in row))
+
+
+class Suite(Frozen):
+    """A benchmark that one command runs."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: str
+    title: str
+    description: str = ""
+    control: str = ""
+    """The method that the others are measured against; as `compare --against` takes it."""
+    unit: str = ""
+    """Of the scores in its summary, when those of all tasks have the same one; empty when they cannot be averaged."""
+    times: float = 1.0
+    """What scores are multiplied by to be in that unit."""
+    sizes: Mapping[Size, SuiteSize]
+    published: Published | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, given: Any) -> Any:
+        """Give every part what the suite says for all."""
+        if not isinstance(given, dict) or not isinstance(given.get("sizes"), dict):
+            return given
+        common = {field: given[field] for field in INHERITED if field in given}
+        sizes = {
+            name: {
+                **size,
+                "parts": [{**common, **part} if isinstance(part, dict) else part for part in size["parts"]],
+            }
+            if isinstance(size, dict) and isinstance(size.get("parts"), list)
+            else size
+            for name, size in given["sizes"].items()
+        }
+        return {**{k: v for k, v in given.items() if k not in INHERITED}, "sizes": sizes}
+
+    def size(self, name: str) -> SuiteSize:
+        """One of its sizes.
+
+        Raises:
+            UserError: It has none of this name.
+        """
+        found = next((size for key, size in self.sizes.items() if key == name), None)
+        if found is None:
+            raise UserError(
+                f"suite {self.name!r} has no size {name!r}",
+                hint=f"{meant(name, tuple(self.sizes), 1)}Sizes: {', '.join(self.sizes)}.",
+            )
+        return found
+
+    def comparison(self, size: str, start: Start) -> str:
+        """Name of the comparison in the store that holds one start of one size."""
+        return f"{self.name}-{size}-{start}"
+
+
+def suite_names() -> tuple[str, ...]:
+    """Names of the suites, sorted."""
+    return tuple(sorted(path.stem for path in bundled.folder("benchmarks").glob("*.toml")))
+
+
+def load_suite(name: str) -> Suite:
+    """Read a suite by its name, or from a file of that path.
+
+    Raises:
+        UserError: There is no such suite, or its file does not describe one.
+    """
+    path = Path(name) if name.endswith(".toml") else bundled.folder("benchmarks") / f"{name}.toml"
+    if name not in suite_names() and not (name.endswith(".toml") and path.is_file()):
+        known = suite_names()
+        raise UserError(
+            f"there is no suite {name!r}",
+            hint=f"{meant(name, known, 1)}Suites: {', '.join(known)}. Or give the path of a .toml file.",
+        )
+    return read_suite(path)
+
+
+def read_suite(path: Path) -> Suite:
+    """Read the file of a suite.
+
+    Raises:
+        UserError: It cannot be read, or does not describe a suite; the first problem is named with its place.
+    """
+    try:
+        return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}", hint="It must be a TOML file.") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(
+            f"{path} does not describe a suite: {place}: {first['msg']}",
+            hint="See benchmarks/table1.toml for one that does.",
+        ) from error

@@ -1,0 +1,277 @@
+"""What a suite says: its tasks side by side from every start, with published figures marked as such. Pure but for the files.
+
+The details of each start (intervals per task, failures by kind, cost) are in the tables of its comparison; this is the page above them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from tcs_hpt.errors import UserError
+from tcs_hpt.experiments.suites import Suite, SuiteSize
+from tcs_hpt.report import words
+from tcs_hpt.report.comparison.files import flat, to_csv
+from tcs_hpt.report.comparison.means import MethodResult, TaskResult, mean_ranks, task_results
+from tcs_hpt.report.comparison.rows import Row
+from tcs_hpt.report.comparison.text import STARTS, Run, run_section
+from tcs_hpt.report.pages import page_template, replace_file
+from tcs_hpt.report.sections import Grid, Section, to_markdown
+from tcs_hpt.spec import Start
+from tcs_hpt.statistics import MeanStd, paired_difference
+
+TABLE, PAGE, ROWS = "table.md", "report.html", "rows.csv"
+PUBLISHED = "published: "
+"""Begins the name of a method whose figures are not ours."""
+
+
+def suite_sections(
+    suite: Suite, size: SuiteSize, rows: Mapping[Start, Sequence[Row]], runs: Sequence[Run] = ()
+) -> list[Section]:
+    """Everything there is to say, start by start, then how it was run.
+
+    Args:
+        suite: What was asked for.
+        size: At which size.
+        rows: Of each start's comparison, what is there of it.
+        runs: When and where it was run.
+
+    Raises:
+        UserError: The suite's control is not among the methods.
+    """
+    there = sum(row.state == "complete" for found in rows.values() for row in found)
+    lead = (
+        *([suite.description] if suite.description else []),
+        f"Profile {size.profile}, {_trials(size)}; {there} of {words.count(size.studies, 'study', 'studies')} complete.",
+    )
+    about = Section("What was run", lead)
+    return [
+        about,
+        *(_start(suite, start, found) for start, found in rows.items() if found),
+        run_section(runs),
+    ]
+
+
+def write_suite(
+    folder: Path,
+    suite: Suite,
+    size: SuiteSize,
+    rows: Mapping[Start, Sequence[Row]],
+    runs: Sequence[Run],
+    *,
+    version: str,
+    generated_at: str,
+) -> list[Section]:
+    """Write the table, the page, and the rows of all starts; what was written, as sections.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    text = suite_sections(suite, size, rows, runs)
+    page = page_template("comparison.html.j2").render(
+        name=suite.title,
+        kind="Benchmark suite",
+        sections=text,
+        figures={},
+        version=version,
+        generated_at=generated_at,
+    )
+    contents = {
+        TABLE: to_markdown(suite.title, text),
+        PAGE: page,
+        ROWS: to_csv([flat(row) for found in rows.values() for row in found]),
+    }
+    try:
+        for file, content in contents.items():
+            replace_file(folder / file, content)
+    except OSError as error:
+        raise UserError(
+            f"the suite cannot be written to {folder}: {error}", hint="Choose another --output folder."
+        ) from error
+    return text
+
+
+def _trials(size: SuiteSize) -> str:
+    found = list(dict.fromkeys(part.trials for part in size.parts))
+    return f"{' or '.join(map(str, found))} {'trial' if found == [1] else 'trials'} a study"
+
+
+# -- one start ----------------------------------------------------------------------------------------------
+
+
+def _start(suite: Suite, start: Start, rows: Sequence[Row]) -> Section:
+    results = task_results(rows, suite.control)
+    labels = list(dict.fromkeys(m.label for r in results for m in r.methods))
+    return Section(
+        title=f"Start {start}: every study begins with {STARTS[start]}",
+        grids=(
+            _scores(suite, results, labels),
+            *_tests(suite, results, labels),
+            _by_task("Mean of all trials of a study", suite, results, labels, lambda m: m.mean),
+            _over_tasks(suite, results, labels),
+        ),
+        notes=tuple(_notes(suite, results)),
+    )
+
+
+def _scores(suite: Suite, results: Sequence[TaskResult], labels: Sequence[str]) -> Grid:
+    ours = _by_task(
+        "Best of each study, mean +- standard deviation over seeds", suite, results, labels, lambda m: m.best
+    )
+    if suite.published is None:
+        return ours
+    theirs = tuple(
+        (
+            PUBLISHED + name,
+            *(suite.published.rows.get(r.task, {}).get(name, words.MISSING) for r in results),
+        )
+        for name in suite.published.methods
+    )
+    return Grid(ours.title, ours.columns, ours.rows + theirs)
+
+
+def _by_task(
+    title: str,
+    suite: Suite,
+    results: Sequence[TaskResult],
+    labels: Sequence[str],
+    figure: Callable[[MethodResult], MeanStd | None],
+) -> Grid:
+    """Methods as rows, tasks as columns."""
+    cells = {
+        (result.task, method.label): _written(suite, figure(method))
+        for result in results
+        for method in result.methods
+    }
+    return Grid(
+        title=f"{title}{f', {suite.unit}' if suite.unit else ''}",
+        columns=("method", *(_column(r) for r in results)),
+        rows=tuple(
+            (label, *(cells.get((r.task, label), words.MISSING) for r in results)) for label in labels
+        ),
+    )
+
+
+def _column(result: TaskResult) -> str:
+    worse = "" if result.objective.direction == "maximize" else " (lower is better)"
+    return f"{result.task}: {result.objective.metric}{worse}"
+
+
+def _tests(suite: Suite, results: Sequence[TaskResult], labels: Sequence[str]) -> list[Grid]:
+    """The test score that belongs to each task's objective, where there is one."""
+    own = {r.task: r.objective.metric.replace("val_", "test_", 1) for r in results}
+    tested = [r for r in results if own[r.task] in r.test_names]
+    if not tested:
+        return []
+
+    def test(method: MethodResult) -> MeanStd | None:
+        return method.test(own[method.rows[0].task])
+
+    return [_by_task("Test score of that best trial, which no method saw", suite, tested, labels, test)]
+
+
+def _over_tasks(suite: Suite, results: Sequence[TaskResult], labels: Sequence[str]) -> Grid:
+    """What can be said over all tasks: ranks, differences, failures, cost."""
+    ranks = mean_ranks(results)
+    control = results[0].control
+    averaged = (f"against {control}, {suite.unit}", "95 % interval by task") if suite.unit else ()
+    return Grid(
+        title="All tasks; seconds and tokens are the mean of a study",
+        columns=(
+            "method",
+            "mean rank",
+            f"wins, ties, losses against {control}",
+            *averaged,
+            "failed trials",
+            "fallbacks",
+            "choosing s",
+            "tokens read",
+            "written",
+            "training s",
+        ),
+        rows=tuple(
+            (
+                label,
+                f"{ranks.mean[label]:.2f}" if ranks is not None and label in ranks.mean else words.MISSING,
+                words.MISSING if label == control else _record(results, label),
+                *(_against(suite, results, label) if averaged else ()),
+                *_ledger([row for r in results for m in r.methods if m.label == label for row in m.rows]),
+            )
+            for label in labels
+        ),
+    )
+
+
+def _gains(result: TaskResult, label: str) -> list[float]:
+    """Improvement over the control, for each seed that both have."""
+    by_label = {m.label: m.scores() for m in result.methods}
+    ours, theirs = by_label.get(label, {}), by_label.get(result.control, {})
+    return [result.objective.gain(ours[s], theirs[s]) for s in sorted(set(ours) & set(theirs))]
+
+
+def _record(results: Sequence[TaskResult], label: str) -> str:
+    gains = [gain for result in results for gain in _gains(result, label)]
+    if not gains:
+        return words.MISSING
+    return f"{sum(g > 0 for g in gains)}, {sum(g == 0 for g in gains)}, {sum(g < 0 for g in gains)}"
+
+
+def _against(suite: Suite, results: Sequence[TaskResult], label: str) -> tuple[str, str]:
+    """Mean over tasks of the mean over seeds; the interval resamples tasks, which is what other tasks might show."""
+    by_task = [fmean(gains) * suite.times for r in results if (gains := _gains(r, label))]
+    if label == results[0].control or not by_task:
+        return words.MISSING, words.MISSING
+    found = paired_difference(by_task, [0.0] * len(by_task))
+    known = found.n > 1
+    return f"{found.mean:+.2f}", f"{found.low:+.2f} to {found.high:+.2f}" if known else "unknown"
+
+
+def _ledger(rows: Sequence[Row]) -> tuple[str, ...]:
+    ran = [r for r in rows if r.trials]
+    if not ran:
+        return (words.MISSING,) * 6
+    asked = any(r.calls for r in ran)
+    return (
+        f"{sum(sum(r.failures.values()) for r in ran)} of {sum(r.trials for r in ran)}",
+        str(sum(r.fallbacks for r in ran)) if asked else words.MISSING,
+        f"{fmean(r.thinking_seconds for r in ran):,.1f}",
+        f"{fmean(r.prompt_tokens for r in ran):,.0f}" if asked else words.MISSING,
+        f"{fmean(r.completion_tokens for r in ran):,.0f}" if asked else words.MISSING,
+        f"{fmean(r.training_seconds for r in ran):,.1f}",
+    )
+
+
+def _written(suite: Suite, value: MeanStd | None) -> str:
+    if value is None:
+        return words.MISSING
+    digits = ".2f" if suite.unit else ".4g"
+    mean = f"{value.mean * suite.times:{digits}}"
+    return mean if value.std is None else f"{mean} +- {value.std * suite.times:{digits}}"
+
+
+def _notes(suite: Suite, results: Sequence[TaskResult]) -> list[str]:
+    notes = []
+    if suite.published is not None:
+        notes.append(
+            f"Rows that begin with '{PUBLISHED.strip()}' were not measured here: {suite.published.source}. Models, data splits and "
+            "hardware differ from ours."
+        )
+    left = [
+        (r.task, m.label, len(m.rows) - len(m.counted))
+        for r in results
+        for m in r.methods
+        if len(m.counted) < len(m.rows)
+    ]
+    notes += [
+        f"{task}, {label}: {words.count(n, 'study', 'studies')} without a result left out."
+        for task, label, n in left
+    ]
+    seeds = {(r.task, len(m.rows)) for r in results for m in r.methods}
+    notes.append(
+        "Seeds: "
+        + "; ".join(f"{task} {count}" for task, count in sorted(seeds))
+        + ". Intervals and tests by task are in the tables "
+        "of the comparison."
+    )
+    return notes

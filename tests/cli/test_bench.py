@@ -1,0 +1,127 @@
+"""`tcs-hpt bench` as a user types it, in a process of its own."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tcs_hpt.store import Store
+
+from .test_commands import hpt, my_task
+from .test_compare import environment
+
+__all__ = ["environment"]
+
+SUITE = """
+schema = 1
+name = "mine"
+title = "My suite"
+methods = ["random", "coin"]
+starts = ["cold", "defaults"]
+[sizes.smoke]
+profile = "{profile}"
+takes = "seconds"
+[[sizes.smoke.parts]]
+tasks = ["{task}"]
+seeds = 2
+trials = 2
+[[sizes.smoke.parts]]
+tasks = ["{task}"]
+methods = ["tcs"]
+starts = ["defaults"]
+seeds = 1
+trials = 2
+"""
+PROFILE = "\n[profiles.smoke]\n"
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    from .test_commands import MANIFEST
+
+    task = my_task(tmp_path / "toy", manifest=MANIFEST + PROFILE)
+    path = tmp_path / "mine.toml"
+    path.write_text(SUITE.format(task=task, profile="smoke"))
+    return path
+
+
+def test_a_suite_runs_is_reported_and_continued(
+    tmp_path: Path, suite: Path, environment: dict[str, str]
+) -> None:
+    command = ["bench", "run", str(suite), "--size", "smoke", "--model", "scripted:first"]
+    done = hpt(environment, *command)
+    assert done.returncode == 0, done.stderr
+    assert "comparison mine-smoke-cold: 4 studies" in done.stdout
+    assert "comparison mine-smoke-defaults: 5 studies" in done.stdout
+    assert "9 of 9 studies complete" in done.stdout
+    folder = tmp_path / "home" / "comparisons" / "mine-smoke"
+    table = (folder / "table.md").read_text()
+    assert table in done.stdout
+    assert "tcs (scripted:first)" in table
+    assert f"tcs-hpt bench run {suite} --size smoke" in table
+    assert (folder / "report.html").exists()
+    with (folder / "rows.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 9
+    for start in ("cold", "defaults"):
+        assert (folder.parent / f"mine-smoke-{start}" / "table.md").exists()
+    with Store.open(environment["TCS_HPT_STORE"]) as store:
+        trials = {row.name: len(store.load_trials(row.name)) for row in store.list_studies()}
+    assert set(trials.values()) == {2}
+
+    again = hpt(environment, *command, "--quiet")
+    assert again.returncode == 0
+    assert Path(again.stdout.strip()) == folder / "table.md"
+    with Store.open(environment["TCS_HPT_STORE"]) as store:
+        assert {row.name: len(store.load_trials(row.name)) for row in store.list_studies()} == trials
+
+    told = hpt(environment, "bench", "report", str(suite), "--size", "smoke", "-o", "copy", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert (tmp_path / "copy" / "table.md").read_text() in told.stdout
+
+
+def test_the_suites_are_listed(environment: dict[str, str]) -> None:
+    listed = hpt(environment, "bench", "list")
+    assert listed.returncode == 0
+    assert "table1: The main table of the TCS-HPT paper" in listed.stdout
+    assert "tcs-hpt bench run NAME" in listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "table"], "there is no suite 'table'"),
+        (["run", "table1", "--size", "small"], "has no size 'small'"),
+        (["report", "table1"], "nothing of suite 'table1' at size quick"),
+        (["run", "table1", "--data-dir", "nowhere"], "there is no data folder"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_a_hint(
+    arguments: list[str], message: str, environment: dict[str, str]
+) -> None:
+    done = hpt(environment, "bench", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "hint:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_profile_that_a_task_lacks_is_told_before_anything_runs(
+    tmp_path: Path, suite: Path, environment: dict[str, str]
+) -> None:
+    suite.write_text(suite.read_text().replace('profile = "smoke"', 'profile = "huge"'))
+    done = hpt(environment, "bench", "run", str(suite), "--size", "smoke", "--model", "scripted:first")
+    assert done.returncode == 2
+    assert "huge" in done.stderr
+    with Store.open(environment["TCS_HPT_STORE"]) as store:
+        assert store.list_studies() == []
+
+
+def test_failed_studies_are_an_exit_status(tmp_path: Path, suite: Path, environment: dict[str, str]) -> None:
+    from .test_commands import MANIFEST
+
+    my_task(tmp_path / "toy", manifest=MANIFEST + PROFILE, end="raise SystemExit(3)")
+    done = hpt(environment, "bench", "run", str(suite), "--size", "smoke", "--model", "scripted:first")
+    assert done.returncode == 1
+    assert "without a result left out" in done.stdout

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tcs_hpt import bundled
+from tcs_hpt.catalog import list_tasks
+from tcs_hpt.compare import parse_contenders
+from tcs_hpt.errors import UserError
+from tcs_hpt.experiments.suites import SIZES, Suite, load_suite, read_suite, suite_names
+
+SMALL = """
+schema = 1
+name = "small"
+title = "A small one"
+tasks = ["a", "b"]
+methods = ["random", "coin"]
+starts = ["defaults"]
+
+[sizes.quick]
+profile = "quick"
+takes = "seconds"
+[[sizes.quick.parts]]
+seeds = 3
+[[sizes.quick.parts]]
+tasks = ["c"]
+starts = ["cold", "defaults"]
+seeds = 1
+trials = 4
+"""
+
+
+def written(folder: Path, text: str = SMALL, old: str = "", new: str = "") -> Path:
+    assert old in text
+    path = folder / "small.toml"
+    path.write_text(text.replace(old, new, 1) if old else text)
+    return path
+
+
+def test_a_part_takes_from_the_suite_what_it_does_not_name(tmp_path: Path) -> None:
+    suite = read_suite(written(tmp_path))
+    size = suite.size("quick")
+    first, second = size.parts
+    assert (first.tasks, first.methods, first.starts, first.trials) == (
+        ("a", "b"),
+        ("random", "coin"),
+        ("defaults",),
+        10,
+    )
+    assert (second.tasks, second.methods, second.starts, second.trials) == (
+        ("c",),
+        ("random", "coin"),
+        ("cold", "defaults"),
+        4,
+    )
+    assert (first.studies, second.studies, size.studies) == (12, 4, 16)
+    assert size.starts == ("defaults", "cold")
+    assert suite.comparison("quick", "cold") == "small-quick-cold"
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_of_ours_can_be_run(name: str) -> None:
+    suite = load_suite(name)
+    assert suite.name == name
+    assert set(suite.sizes) == set(SIZES)
+    for size in suite.sizes.values():
+        for part in size.parts:
+            assert set(part.tasks) <= set(list_tasks())
+            assert parse_contenders(",".join(part.methods))
+            for task in part.tasks:
+                assert size.profile in profiles(task)
+
+
+def profiles(task: str) -> set[str]:
+    text = (bundled.folder("tasks") / task / "task.toml").read_text(encoding="utf-8")
+    return set(tomllib.loads(text)["profiles"])
+
+
+def test_the_wheel_has_every_suite() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for name in suite_names():
+        assert included[f"benchmarks/{name}.toml"] == f"tcs_hpt/_bundled/benchmarks/{name}.toml"
+
+
+def test_the_published_table_is_that_of_the_paper() -> None:
+    suite = load_suite("table1")
+    assert suite.published is not None
+    assert suite.published.methods == (
+        "Random",
+        "Bayesian",
+        "GPT-3.5",
+        "GPT-4",
+        "Human",
+        "Proposed",
+        "Without TCS",
+    )
+    paper = suite.size("paper")
+    assert {task for part in paper.parts for task in part.tasks} == set(suite.published.rows)
+    assert all(len(row) == 7 for row in suite.published.rows.values())
+    proposed = {task: row["Proposed"] for task, row in suite.published.rows.items()}
+    assert proposed == {
+        "xgboost_house_price": "56.82 +- 0.52",
+        "gcn_cora": "80.87 +- 0.19",
+        "resnet_cifar10": "84.75 +- 0.99",
+        "resnet_butterfly": "87.00 +- 2.15",
+        "distilbert_sst2": "89.58 +- 0.43",
+        "deepfm_movielens": "82.03 +- 0.02",
+    }
+    assert [(part.seeds, part.trials) for part in paper.parts] == [(5, 10)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('title = "A small one"', "", "title: Field required"),
+        ("seeds = 3", "seeds = 0", "sizes.quick.parts.0.seeds: Input should be greater than or equal to 1"),
+        ('starts = ["defaults"]', 'starts = ["hot"]', "sizes.quick.parts.0.starts.0: Input should be"),
+        ("[sizes.quick]", "[sizes.huge]", "cannot be read|sizes.huge"),
+        ("trials = 4", "trails = 4", "sizes.quick.parts.1.trails: Extra inputs"),
+        ("schema = 1", "schema = 2", "schema: Input should be 1"),
+        ("seeds = 3", "seeds = ", "cannot be read"),
+        ('tasks = ["c"]', 'tasks = ["a"]', "random on a from start defaults is in it twice"),
+    ],
+)
+def test_a_file_that_is_no_suite_is_told_with_its_place(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        read_suite(written(tmp_path, SMALL, old, new))
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"sizes": 1}, {"sizes": {"quick": 1}}, {"sizes": {"quick": {"parts": [1]}}}]
+)
+def test_nonsense_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        Suite.model_validate(given)
+
+
+def test_suites_are_found_by_name_or_path(tmp_path: Path) -> None:
+    assert "table1" in suite_names()
+    assert load_suite(str(written(tmp_path))).name == "small"
+    with pytest.raises(UserError, match="no suite 'table'") as error:
+        load_suite("table")
+    assert "Did you mean `table1`?" in error.value.hint
+    with pytest.raises(UserError, match="no suite"):
+        load_suite(str(tmp_path / "other.toml"))
+    with pytest.raises(UserError, match="no size 'quik'") as error:
+        load_suite("table1").size("quik")
+    assert "Did you mean `quick`?" in error.value.hint

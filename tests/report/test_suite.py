@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tcs_hpt.errors import UserError
+from tcs_hpt.experiments.suites import Suite
+from tcs_hpt.report.comparison.rows import Row
+from tcs_hpt.report.comparison.text import Run
+from tcs_hpt.report.sections import to_markdown
+from tcs_hpt.report.suite import PAGE, ROWS, TABLE, suite_sections, write_suite
+from tcs_hpt.spec import Start
+
+from .test_comparison import make_row
+from .test_html import Page
+
+SUITE = Suite.model_validate(
+    {
+        "schema": 1,
+        "name": "s",
+        "title": "A suite",
+        "control": "random",
+        "unit": "percent",
+        "times": 100.0,
+        "tasks": ["one", "two"],
+        "methods": ["random", "tcs"],
+        "starts": ["cold", "knowledge"],
+        "sizes": {"quick": {"profile": "quick", "takes": "seconds", "parts": [{"seeds": 2, "trials": 3}]}},
+        "published": {"source": "A paper, Table 1", "rows": {"one": {"Human": "81.5"}}},
+    }
+)
+SIZE = SUITE.size("quick")
+RUN = Run(
+    at="2026-01-01T00:00:00+00:00",
+    command="tcs-hpt bench run s",
+    machine="2 CPU cores",
+    versions="tcs-hpt 1",
+    jobs=1,
+)
+
+
+def study(task: str, method: str, seed: int, best: float | None, **more: object) -> Row:
+    return make_row(method, seed, best, task=task, **more)
+
+
+def rows(**more: object) -> list[Row]:
+    scores = {
+        ("one", "random"): (0.5, 0.6),
+        ("one", "tcs"): (0.7, 0.7),
+        ("two", "random"): (0.9, 0.8),
+        ("two", "tcs"): (0.9, 0.82),
+    }
+    return [
+        study(task, method, seed, best, **more)
+        for (task, method), found in scores.items()
+        for seed, best in enumerate(found)
+    ]
+
+
+def said(found: dict[Start, list[Row]], suite: Suite = SUITE) -> str:
+    return to_markdown("s", suite_sections(suite, suite.size("quick"), found, [RUN]))
+
+
+def test_methods_stand_beside_published_ones_in_one_unit() -> None:
+    text = said({"cold": rows()})
+    assert "3 trials a study; 8 of 16 studies complete." in text
+    assert "Best of each study, mean +- standard deviation over seeds, percent:" in text
+    assert "| method | one: score | two: score |" in text
+    assert "| random | 55.00 +- 7.07 | 85.00 +- 7.07 |" in text
+    assert "| tcs | 70.00 +- 0.00 | 86.00 +- 5.66 |" in text
+    assert "| published: Human | 81.5 | - |" in text
+    assert "were not measured here: A paper, Table 1." in text
+    assert "tcs-hpt bench run s" in text
+
+
+def test_each_start_has_its_own_tables() -> None:
+    text = said({"cold": rows(start="cold"), "knowledge": rows(start="knowledge")[:4]})
+    assert text.index("## Start cold") < text.index("## Start knowledge") < text.index("## How it was run")
+    assert "Start knowledge" not in said({"cold": rows(), "knowledge": []})
+
+
+def test_over_all_tasks_pairs_are_counted_and_averaged_by_task() -> None:
+    line = next(x for x in said({"cold": rows()}).splitlines() if x.startswith("| tcs | 1."))
+    # Gains 0.2 and 0.1 on one task, 0 and 0.02 on the other: the mean of 15 and 1 percent.
+    assert line.startswith("| tcs | 1.12 | 3, 1, 0 | +8.00 | +1.00 to +15.00 | 0 of 12 |")
+    control = next(x for x in said({"cold": rows()}).splitlines() if x.startswith("| random | 1."))
+    assert control.startswith("| random | 1.88 | - | - | - |")
+
+
+def test_scores_of_several_units_are_not_averaged() -> None:
+    plain = SUITE.model_copy(update={"unit": "", "times": 1.0, "published": None})
+    text = said({"cold": rows()}, plain)
+    assert "95 % interval by task" not in text
+    assert "| tcs | 0.7 +- 0 | 0.86 +- 0.05657 |" in text
+    assert "published" not in text
+    assert "| tcs | 1.12 | 3, 1, 0 | 0 of 12 |" in text
+
+
+def test_lower_scores_win_where_lower_is_better() -> None:
+    text = said({"cold": rows(direction="minimize")})
+    assert "| method | one: score (lower is better) | two: score (lower is better) |" in text
+    assert "0, 1, 3 | -8.00 |" in text
+
+
+def test_test_scores_have_a_table_where_there_are_some() -> None:
+    found = [r.model_copy(update={"metric": "val_score", "test": {"test_score": 0.25}}) for r in rows()]
+    assert "Test score of that best trial, which no method saw, percent" in said({"cold": found})
+    assert "| tcs | 25.00 +- 0.00 | 25.00 +- 0.00 |" in said({"cold": found})
+    assert "Test score" not in said({"cold": rows()})
+
+
+def test_what_is_left_out_is_said() -> None:
+    found = [*rows()[:-1], study("two", "tcs", 1, None, state="unfinished", trials=1, values=())]
+    text = said({"cold": found})
+    assert "- two, tcs: 1 study without a result left out." in text
+    assert "7 of 16 studies complete" in text
+
+
+def test_calls_of_models_are_counted() -> None:
+    found = [
+        r.model_copy(update={"calls": 4, "prompt_tokens": 1200, "completion_tokens": 80, "fallbacks": 1})
+        for r in rows()
+    ]
+    assert "| 4 | 0.0 | 1,200 | 80 | 0.0 |" in said({"cold": found})
+
+
+def test_files_are_complete(tmp_path: Path) -> None:
+    hostile = [r.model_copy(update={"method": "<b>m</b>"}) if r.method == "tcs" else r for r in rows()]
+    write_suite(
+        tmp_path / "deep",
+        SUITE,
+        SIZE,
+        {"cold": hostile},
+        [RUN],
+        version="1",
+        generated_at="2026-01-01T00:00:00+00:00",
+    )
+    assert (tmp_path / "deep" / TABLE).read_text().startswith("# A suite\n")
+    page = (tmp_path / "deep" / PAGE).read_text()
+    assert "<b>m</b>" not in page
+    assert "Benchmark suite" in page
+    Page(page)
+    with (tmp_path / "deep" / ROWS).open() as file:
+        assert len(list(csv.DictReader(file))) == 8
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_suite(tmp_path / "file", SUITE, SIZE, {"cold": rows()}, [], version="1", generated_at="")
+
+
+def test_a_control_that_is_not_there_is_told() -> None:
+    with pytest.raises(UserError, match="names no method"):
+        said({"cold": rows()}, SUITE.model_copy(update={"control": "grid"}))
