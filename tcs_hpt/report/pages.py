@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
+
+from tcs_hpt.errors import UserError
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -47,3 +50,18 @@ def replace_file(path: Path, text: str) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise
+
+
+def replace_files(folder: Path, contents: Mapping[str, str], *, what: str) -> None:
+    """Write files of a folder, each as `replace_file` does.
+
+    Raises:
+        UserError: One of them cannot be written.
+    """
+    try:
+        for name, text in contents.items():
+            replace_file(folder / name, text)
+    except OSError as error:
+        raise UserError(
+            f"{what} cannot be written to {folder}: {error}", hint="Choose another --output folder."
+        ) from error

@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from tcs_hpt.errors import UserError
 from tcs_hpt.experiments.suites import Suite, SuiteSize
 from tcs_hpt.report import words
 from tcs_hpt.report.comparison.files import flat, to_csv
 from tcs_hpt.report.comparison.means import MethodResult, TaskResult, mean_ranks, task_results
 from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import STARTS, Run, run_section
-from tcs_hpt.report.pages import page_template, replace_file
+from tcs_hpt.report.pages import page_template, replace_files
 from tcs_hpt.report.sections import Grid, Section, to_markdown
 from tcs_hpt.spec import Start
 from tcs_hpt.statistics import MeanStd, paired_difference
@@ -82,13 +81,7 @@ def write_suite(
         PAGE: page,
         ROWS: to_csv([flat(row) for found in rows.values() for row in found]),
     }
-    try:
-        for file, content in contents.items():
-            replace_file(folder / file, content)
-    except OSError as error:
-        raise UserError(
-            f"the suite cannot be written to {folder}: {error}", hint="Choose another --output folder."
-        ) from error
+    replace_files(folder, contents, what="the suite")
     return text
 
 

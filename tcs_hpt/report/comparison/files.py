@@ -25,7 +25,7 @@ from tcs_hpt.report.comparison.means import TaskResult
 from tcs_hpt.report.comparison.rows import Row, row_of
 from tcs_hpt.report.comparison.text import Run, sections
 from tcs_hpt.report.export import Cell
-from tcs_hpt.report.pages import page_template, replace_file
+from tcs_hpt.report.pages import page_template, replace_files
 from tcs_hpt.report.sections import to_markdown
 from tcs_hpt.report.tables import exact
 from tcs_hpt.spec import Frozen
@@ -96,13 +96,7 @@ def write_files(
         PAGE: render_page(name, results, history.runs, version=version, generated_at=generated_at),
         HISTORY: history.model_dump_json(indent=1) + "\n",
     }
-    try:
-        for file, content in contents.items():
-            replace_file(folder / file, content)
-    except OSError as error:
-        raise UserError(
-            f"the comparison cannot be written to {folder}: {error}", hint="Choose another --output folder."
-        ) from error
+    replace_files(folder, contents, what="the comparison")
 
 
 # -- rows for other programs --------------------------------------------------------------------------------
