@@ -88,12 +88,12 @@ def history(study: StudySpec, trials: Sequence[Trial], name: str = "history") ->
     shown = ordered(trials)
 
     def draw(figure: Figure) -> None:
-        axes = _axes(figure, "trial", objective.metric)
+        axes = axes_of(figure, "trial", objective.metric)
         best_x, best_y = _best_so_far(shown, objective)
         if best_x:
             axes.step(
                 best_x,
-                [_place(y) for y in best_y],
+                [place(y) for y in best_y],
                 where="post",
                 color=GREEN,
                 linewidth=2,
@@ -105,12 +105,12 @@ def history(study: StudySpec, trials: Sequence[Trial], name: str = "history") ->
             mine = [t for t in scored if t.proposal.source == source]
             axes.scatter(
                 [t.number for t in mine],
-                [_place(t.value) for t in mine],
+                [place(t.value) for t in mine],
                 color=source_colour(source),
                 edgecolors=CARD,
                 linewidths=1.2,
                 s=62,
-                label=_label(source, 24),
+                label=label(source, 24),
                 zorder=3,
             )
         failed = [t for t in shown if t.failure is not None]
@@ -129,19 +129,19 @@ def history(study: StudySpec, trials: Sequence[Trial], name: str = "history") ->
             )
         if objective.target is not None and scored:
             axes.axhline(
-                _place(objective.target), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="target"
+                place(objective.target), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="target"
             )
         if not scored:
-            _say(axes, "no trial has a score" if shown else "no trial yet")
+            say(axes, "no trial has a score" if shown else "no trial yet")
         last = max([t.number for t in shown], default=1)
         axes.set_xlim(0.5, max(last, 1) + 0.5)
-        _whole_numbers(axes)
+        whole_numbers(axes)
         axes.margins(y=0.14)
         if scored or failed:
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=7, fontsize=9, columnspacing=1.4)
 
     title = f"Score of each trial ({objective.metric}) and the best so far"
-    return _svg(draw, width=7.6, height=3.5, name=name, title=title)
+    return svg(draw, width=7.6, height=3.5, name=name, title=title)
 
 
 def learning_curves(study: StudySpec, trials: Sequence[Trial], name: str = "curves") -> str:
@@ -151,7 +151,7 @@ def learning_curves(study: StudySpec, trials: Sequence[Trial], name: str = "curv
     best = incumbent(shown, objective)
 
     def draw(figure: Figure) -> None:
-        axes = _axes(figure, "epoch", objective.metric)
+        axes = axes_of(figure, "epoch", objective.metric)
         drawn = others = 0
         for trial in shown:
             curve = _curve(trial, objective.metric)
@@ -166,12 +166,12 @@ def learning_curves(study: StudySpec, trials: Sequence[Trial], name: str = "curv
                 first = "other trials" if others == 1 else None
                 _line(axes, curve, "#8fa1bd", width=1.1, label=first, order=3, alpha=0.75)
         if not drawn:
-            _say(axes, "no trial reported this metric per epoch")
+            say(axes, "no trial reported this metric per epoch")
         else:
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9)
 
     title = f"{objective.metric} over the epochs of all trials"
-    return _svg(draw, width=7.6, height=3.3, name=name, title=title)
+    return svg(draw, width=7.6, height=3.3, name=name, title=title)
 
 
 def trial_curves(study: StudySpec, trial: Trial, name: str = "") -> str:
@@ -190,12 +190,12 @@ def trial_curves(study: StudySpec, trial: Trial, name: str = "") -> str:
             axes.set_xlabel("epoch")
             for index, each in enumerate(names):
                 colour = GREEN if each == metric else CURVE_COLOURS[index % len(CURVE_COLOURS)]
-                _line(axes, _curve(trial, each), colour, width=1.8, label=_label(each, 24), order=3)
+                _line(axes, _curve(trial, each), colour, width=1.8, label=label(each, 24), order=3)
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
 
     title = f"Learning curves of trial {trial.number}"
     width = 6.8 if len(panels) == 2 else 3.6
-    return _svg(draw, width=width, height=2.3, name=name or f"trial{trial.number}", title=title)
+    return svg(draw, width=width, height=2.3, name=name or f"trial{trial.number}", title=title)
 
 
 def parameter_effects(study: StudySpec, trials: Sequence[Trial]) -> dict[str, str]:
@@ -221,14 +221,14 @@ def _effect_figure(
 ) -> str:
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.set_title(_label(name, 34), fontsize=10, loc="left", color=INK)
-        axes.set_ylabel(_label(objective.metric, 22), fontsize=9)
+        axes.set_title(label(name, 34), fontsize=10, loc="left", color=INK)
+        axes.set_ylabel(label(objective.metric, 22), fontsize=9)
         places = _scale(axes, parameter, [v for v, _ in points])
         for x, (_, trial) in zip(places, points, strict=True):
             chosen = best is not None and trial.number == best.number
             axes.scatter(
                 [x],
-                [_place(trial.value)],
+                [place(trial.value)],
                 s=78 if chosen else 40,
                 color=GREEN if chosen else "#6f8fd8",
                 alpha=1.0 if chosen else 0.75,
@@ -240,7 +240,7 @@ def _effect_figure(
         axes.tick_params(labelsize=8.5)
 
     title = f"Score against {one_line(name)}; the best trial is green"
-    return _svg(draw, width=3.5, height=2.3, name=key, title=title)
+    return svg(draw, width=3.5, height=2.3, name=key, title=title)
 
 
 def _scale(axes: Axes, parameter: ParameterSpec, values: Sequence[Scalar]) -> list[float]:
@@ -248,7 +248,7 @@ def _scale(axes: Axes, parameter: ParameterSpec, values: Sequence[Scalar]) -> li
     if isinstance(parameter, CategoricalParameter):
         choices = parameter.choices
         every = max(1, math.ceil(len(choices) / MAX_LABELS))
-        labels = [_label(format_value(c), 12) for c in choices[::every]]
+        labels = [label(format_value(c), 12) for c in choices[::every]]
         crowded = sum(map(len, labels)) > 34
         axes.set_xticks(
             list(range(0, len(choices), every)),
@@ -298,10 +298,10 @@ def _curve(trial: Trial, metric: str) -> tuple[list[int], list[float]]:
         return [], []
     step = max(1, math.ceil(len(found) / MAX_POINTS))
     kept = found[::step] + ([found[-1]] if (len(found) - 1) % step else [])
-    return [e for e, _ in kept], [_place(v) for _, v in kept]
+    return [e for e, _ in kept], [place(v) for _, v in kept]
 
 
-def _place(value: float | None) -> float:
+def place(value: float | None) -> float:
     """Where a number is drawn; NaN, a gap, for what is not one."""
     if value is None or not math.isfinite(value):
         return math.nan
@@ -330,53 +330,64 @@ def _line(
         marker=marker,
         markersize=4,
     )
-    _whole_numbers(axes)
+    whole_numbers(axes)
 
 
-def _whole_numbers(axes: Axes) -> None:
+def whole_numbers(axes: Axes) -> None:
+    """Label the x axis with whole numbers only."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _axes(figure: Figure, x: str, y: str) -> Axes:
+def axes_of(figure: Figure, x: str, y: str) -> Axes:
+    """The only axes of a figure, with the names of both."""
     axes = figure.add_subplot()
     axes.set_xlabel(x)
-    axes.set_ylabel(_label(y, 34))
+    axes.set_ylabel(label(y, 34))
     return axes
 
 
-def _say(axes: Axes, text: str) -> None:
+def say(axes: Axes, text: str) -> None:
+    """Write a sentence where there is nothing to draw."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=INK)
     axes.set_yticks([])
 
 
-def _label(text: str, limit: int) -> str:
+def label(text: str, limit: int) -> str:
     """Text for a figure. A leading underscore would hide a legend entry, so it gets a thin space in front."""
     flat = one_line(text, limit) or MISSING
     return f" {flat}" if flat.startswith("_") else flat
 
 
-def _svg(draw: Any, *, width: float, height: float, name: str, title: str) -> str:
+def svg(draw: Any, *, width: float, height: float, name: str, title: str) -> str:
     """Run `draw` on an empty figure, inches wide and high, and return it as themed SVG text."""
+    plain = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    drawn = _saved(draw, width, height, format="svg", transparent=True, metadata=plain)
+    return _themed(drawn.decode(), name, title)
+
+
+def png(draw: Any, *, width: float, height: float, dots_per_inch: int = 144) -> bytes:
+    """The same as a PNG image on a light ground."""
+    return _saved(
+        draw, width, height, format="png", dpi=dots_per_inch, facecolor=CARD, metadata={"Software": None}
+    )
+
+
+def _saved(draw: Any, width: float, height: float, **how: Any) -> bytes:
     from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    buffer = io.StringIO()
+    buffer = io.BytesIO()
     with warnings.catch_warnings(), rc_context(_SETTINGS):
         # The browser draws the text; that DejaVu lacks a glyph only makes the measured width a guess.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(figure)
+        FigureCanvasAgg(figure)
         draw(figure)
-        figure.savefig(
-            buffer,
-            format="svg",
-            transparent=True,
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
-    return _themed(buffer.getvalue(), name, title)
+        figure.savefig(buffer, **how)
+    return buffer.getvalue()
 
 
 def _themed(svg: str, name: str, title: str) -> str:

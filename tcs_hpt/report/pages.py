@@ -31,7 +31,7 @@ def page_template(name: str) -> Template:
     return environment.from_string(files("tcs_hpt.report").joinpath(name).read_text(encoding="utf-8"))
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, content: str | bytes) -> None:
     """Write a file; a reader sees the old one or the new one, never half of one. Its folder is created.
 
     Raises:
@@ -43,7 +43,7 @@ def replace_file(path: Path, text: str) -> None:
         with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
             # A lone surrogate can reach a record through a script's log; it has no UTF-8.
-            file.write(text.encode("utf-8", "replace"))
+            file.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
         temporary.chmod(0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -52,15 +52,15 @@ def replace_file(path: Path, text: str) -> None:
         raise
 
 
-def replace_files(folder: Path, contents: Mapping[str, str], *, what: str) -> None:
+def replace_files(folder: Path, contents: Mapping[str, str | bytes], *, what: str) -> None:
     """Write files of a folder, each as `replace_file` does.
 
     Raises:
         UserError: One of them cannot be written.
     """
     try:
-        for name, text in contents.items():
-            replace_file(folder / name, text)
+        for name, content in contents.items():
+            replace_file(folder / name, content)
     except OSError as error:
         raise UserError(
             f"{what} cannot be written to {folder}: {error}", hint="Choose another --output folder."

@@ -17,12 +17,11 @@ from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import STARTS, Run, run_section
 from tcs_hpt.report.pages import page_template, replace_files
 from tcs_hpt.report.sections import Grid, Section, to_markdown
+from tcs_hpt.report.suite_figure import CAPTION, PUBLISHED, BestByTask
 from tcs_hpt.spec import Start
 from tcs_hpt.statistics import MeanStd, paired_difference
 
 TABLE, PAGE, ROWS = "table.md", "report.html", "rows.csv"
-PUBLISHED = "published: "
-"""Begins the name of a method whose figures are not ours."""
 
 
 def suite_sections(
@@ -62,17 +61,21 @@ def write_suite(
     version: str,
     generated_at: str,
 ) -> list[Section]:
-    """Write the table, the page, and the rows of all starts; what was written, as sections.
+    """Write the table, the page, a figure of each start, and the rows of all starts; what was written, as sections.
 
     Raises:
         UserError: The folder cannot be written.
     """
+    from markupsafe import Markup
+
     text = suite_sections(suite, size, rows, runs)
+    drawn = {start: _figure(suite, found) for start, found in rows.items() if found}
     page = page_template("comparison.html.j2").render(
         name=suite.title,
         kind="Benchmark suite",
         sections=text,
-        figures={},
+        figures={start: Markup(figure.svg(start)) for start, figure in drawn.items()},
+        caption=CAPTION,
         version=version,
         generated_at=generated_at,
     )
@@ -81,7 +84,8 @@ def write_suite(
         PAGE: page,
         ROWS: to_csv([flat(row) for found in rows.values() for row in found]),
     }
-    replace_files(folder, contents, what="the suite")
+    images = {f"{start}.png": figure.png() for start, figure in drawn.items()}
+    replace_files(folder, {**contents, **images}, what="the suite")
     return text
 
 
@@ -95,7 +99,7 @@ def _trials(size: SuiteSize) -> str:
 
 def _start(suite: Suite, start: Start, rows: Sequence[Row]) -> Section:
     results = task_results(rows, suite.control)
-    labels = list(dict.fromkeys(m.label for r in results for m in r.methods))
+    labels = _labels(results)
     return Section(
         title=f"Start {start}: every study begins with {STARTS[start]}",
         grids=(
@@ -105,7 +109,17 @@ def _start(suite: Suite, start: Start, rows: Sequence[Row]) -> Section:
             _over_tasks(suite, results, labels),
         ),
         notes=tuple(_notes(suite, results)),
+        task=start,
     )
+
+
+def _labels(results: Sequence[TaskResult]) -> list[str]:
+    return list(dict.fromkeys(m.label for r in results for m in r.methods))
+
+
+def _figure(suite: Suite, rows: Sequence[Row]) -> BestByTask:
+    results = task_results(rows, suite.control)
+    return BestByTask(suite, results, _labels(results))
 
 
 def _scores(suite: Suite, results: Sequence[TaskResult], labels: Sequence[str]) -> Grid:
@@ -212,12 +226,12 @@ def _record(results: Sequence[TaskResult], label: str) -> str:
 
 def _against(suite: Suite, results: Sequence[TaskResult], label: str) -> tuple[str, str]:
     """Mean over tasks of the mean over seeds; the interval resamples tasks, which is what other tasks might show."""
-    by_task = [fmean(gains) * suite.times for r in results if (gains := _gains(r, label))]
+    by_task = [fmean(gains) for r in results if (gains := _gains(r, label))]
     if label == results[0].control or not by_task:
         return words.MISSING, words.MISSING
     found = paired_difference(by_task, [0.0] * len(by_task))
-    known = found.n > 1
-    return f"{found.mean:+.2f}", f"{found.low:+.2f} to {found.high:+.2f}" if known else "unknown"
+    mean, low, high = (number * suite.times for number in (found.mean, found.low, found.high))
+    return f"{mean:+.2f}", f"{low:+.2f} to {high:+.2f}" if found.n > 1 else "unknown"
 
 
 def _ledger(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -142,6 +142,11 @@ def test_files_are_complete(tmp_path: Path) -> None:
     assert "<b>m</b>" not in page
     assert "Benchmark suite" in page
     Page(page)
+    assert page.count("<svg") == 1
+    assert "rings are published figures" in page
+    image = (tmp_path / "deep" / "cold.png").read_bytes()
+    assert image.startswith(b"\x89PNG")
+    assert len(image) > 5000
     with (tmp_path / "deep" / ROWS).open() as file:
         assert len(list(csv.DictReader(file))) == 8
 
@@ -155,3 +160,16 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_a_control_that_is_not_there_is_told() -> None:
     with pytest.raises(UserError, match="names no method"):
         said({"cold": rows()}, SUITE.model_copy(update={"control": "grid"}))
+
+
+def test_the_same_rows_give_the_same_figure(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_suite(tmp_path / name, SUITE, SIZE, {"cold": rows()}, [RUN], version="1", generated_at="now")
+    for file in (TABLE, PAGE, ROWS, "cold.png"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_method_without_a_score_and_a_huge_one_are_drawn(tmp_path: Path) -> None:
+    found = [*rows(), study("one", "gp", 0, None, state="unfinished"), study("one", "ga", 0, 1e300)]
+    write_suite(tmp_path, SUITE, SIZE, {"cold": found}, [RUN], version="1", generated_at="now")
+    assert "gp" in (tmp_path / PAGE).read_text()

@@ -20,7 +20,7 @@ from tcs_hpt.compare import Recorded
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import incumbent, ordered
 from tcs_hpt.report import export
-from tcs_hpt.report.comparison.figure import best_so_far
+from tcs_hpt.report.comparison.figure import CAPTION, best_so_far
 from tcs_hpt.report.comparison.means import TaskResult
 from tcs_hpt.report.comparison.rows import Row, row_of
 from tcs_hpt.report.comparison.text import Run, sections
@@ -169,6 +169,7 @@ def render_page(
     return page_template("comparison.html.j2").render(
         name=name,
         kind="Comparison",
+        caption=CAPTION,
         sections=sections(results, runs),
         figures=figures,
         version=version,
