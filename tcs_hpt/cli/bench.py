@@ -193,6 +193,9 @@ def _told(
         _runs(database, suite, wanted, size),
         version=__version__,
         generated_at=utc_now(),
+        studies={s: studies_of(database, suite.comparison(size, s)) for s in wanted.starts}
+        if suite.trajectories is not None
+        else None,
     )
     if quiet:
         print(folder / TABLE)

@@ -101,6 +101,14 @@ class Published(Frozen):
         return tuple(dict.fromkeys(name for row in self.rows.values() for name in row))
 
 
+class Trajectories(Frozen):
+    """Two parameters whose values are drawn as a way over circles around a known minimum."""
+
+    x: str
+    y: str
+    minimum: tuple[float, float]
+
+
 class Suite(Frozen):
     """A benchmark that one command runs."""
 
@@ -116,6 +124,8 @@ class Suite(Frozen):
     """What scores are multiplied by to be in that unit."""
     sizes: Mapping[Size, SuiteSize]
     published: Published | None = None
+    trajectories: Trajectories | None = None
+    """Drawn for every start, when the tasks have these parameters."""
 
     @model_validator(mode="before")
     @classmethod

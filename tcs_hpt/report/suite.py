@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from tcs_hpt.compare import Recorded
 from tcs_hpt.experiments.suites import Suite, SuiteSize
-from tcs_hpt.report import words
+from tcs_hpt.report import trajectories, words
 from tcs_hpt.report.comparison.files import flat, to_csv
 from tcs_hpt.report.comparison.means import MethodResult, TaskResult, mean_ranks, task_results
 from tcs_hpt.report.comparison.rows import Row
@@ -18,6 +19,7 @@ from tcs_hpt.report.comparison.text import STARTS, Run, run_section
 from tcs_hpt.report.pages import page_template, replace_files
 from tcs_hpt.report.sections import Grid, Section, to_markdown
 from tcs_hpt.report.suite_figure import CAPTION, PUBLISHED, BestByTask
+from tcs_hpt.report.trajectories import Ways
 from tcs_hpt.spec import Start
 from tcs_hpt.statistics import MeanStd, paired_difference
 
@@ -60,8 +62,19 @@ def write_suite(
     *,
     version: str,
     generated_at: str,
+    studies: Mapping[Start, Sequence[Recorded]] | None = None,
 ) -> list[Section]:
-    """Write the table, the page, a figure of each start, and the rows of all starts; what was written, as sections.
+    """Write the table, the page, the figures of each start, and the rows of all starts; what was written, as sections.
+
+    Args:
+        folder: Where to; created.
+        suite: What was asked for.
+        size: At which size.
+        rows: Of each start's comparison, what is there of it.
+        runs: When and where it was run.
+        version: Of this package.
+        generated_at: When the files are made.
+        studies: Of each start, for suites that draw trajectories.
 
     Raises:
         UserError: The folder cannot be written.
@@ -69,24 +82,32 @@ def write_suite(
     from markupsafe import Markup
 
     text = suite_sections(suite, size, rows, runs)
-    drawn = {start: _figure(suite, found) for start, found in rows.items() if found}
+    scores: dict[str, BestByTask] = {start: _figure(suite, found) for start, found in rows.items() if found}
+    ways = {}
+    if suite.trajectories is not None:
+        ways = {f"{start}-ways": Ways(suite.trajectories, found) for start, found in (studies or {}).items()}
+        text[-1:-1] = [
+            Section(f"The ways from start {key.removesuffix('-ways')}", (), task=key) for key in ways
+        ]
+    drawn: dict[str, BestByTask | Ways] = {**scores, **ways}
     page = page_template("comparison.html.j2").render(
         name=suite.title,
         kind="Benchmark suite",
         sections=text,
-        figures={start: Markup(figure.svg(start)) for start, figure in drawn.items()},
-        caption=CAPTION,
+        figures={key: Markup(figure.svg(key)) for key, figure in drawn.items()},
+        captions=dict.fromkeys(scores, CAPTION) | dict.fromkeys(ways, trajectories.CAPTION),
         version=version,
         generated_at=generated_at,
     )
-    contents = {
-        TABLE: to_markdown(suite.title, text),
+    written = [section for section in text if section.task not in ways]
+    contents: dict[str, str | bytes] = {
+        TABLE: to_markdown(suite.title, written),
         PAGE: page,
         ROWS: to_csv([flat(row) for found in rows.values() for row in found]),
+        **{f"{key}.png": figure.png() for key, figure in drawn.items()},
     }
-    images = {f"{start}.png": figure.png() for start, figure in drawn.items()}
-    replace_files(folder, {**contents, **images}, what="the suite")
-    return text
+    replace_files(folder, contents, what="the suite")
+    return written
 
 
 def _trials(size: SuiteSize) -> str:
@@ -101,7 +122,7 @@ def _start(suite: Suite, start: Start, rows: Sequence[Row]) -> Section:
     results = task_results(rows, suite.control)
     labels = _labels(results)
     return Section(
-        title=f"Start {start}: every study begins with {STARTS[start]}",
+        title=f"Every study begins with {STARTS[start]}",
         grids=(
             _scores(suite, results, labels),
             *_tests(suite, results, labels),

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from tcs_hpt.compare import Recorded
 from tcs_hpt.errors import UserError
-from tcs_hpt.experiments.suites import Suite
+from tcs_hpt.experiments.suites import Suite, Trajectories
 from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import Run
 from tcs_hpt.report.sections import to_markdown
 from tcs_hpt.report.suite import PAGE, ROWS, TABLE, suite_sections, write_suite
+from tcs_hpt.report.trajectories import Ways
 from tcs_hpt.spec import Start
+from tests.build import study as make_study
+from tests.build import task, trial
 
 from .test_comparison import make_row
 from .test_html import Page
@@ -77,8 +81,8 @@ def test_methods_stand_beside_published_ones_in_one_unit() -> None:
 
 def test_each_start_has_its_own_tables() -> None:
     text = said({"cold": rows(start="cold"), "knowledge": rows(start="knowledge")[:4]})
-    assert text.index("## Start cold") < text.index("## Start knowledge") < text.index("## How it was run")
-    assert "Start knowledge" not in said({"cold": rows(), "knowledge": []})
+    assert text.index("(start cold)") < text.index("(start knowledge)") < text.index("## How it was run")
+    assert "start knowledge" not in said({"cold": rows(), "knowledge": []})
 
 
 def test_over_all_tasks_pairs_are_counted_and_averaged_by_task() -> None:
@@ -173,3 +177,53 @@ def test_a_method_without_a_score_and_a_huge_one_are_drawn(tmp_path: Path) -> No
     found = [*rows(), study("one", "gp", 0, None, state="unfinished"), study("one", "ga", 0, 1e300)]
     write_suite(tmp_path, SUITE, SIZE, {"cold": found}, [RUN], version="1", generated_at="now")
     assert "gp" in (tmp_path / PAGE).read_text()
+
+
+def recorded(method: str, seed: int, points: list[tuple[float, float]]) -> Recorded:
+    axis = {"type": "float", "low": -10.0, "high": 10.0}
+    spec = make_study(task({"x": axis, "y": axis}), name=f"s-{seed}", method=method, seed=seed)
+    trials = tuple(
+        trial(number, {"x": x, "y": y}, value=(x - 2) ** 2 + (y - 3) ** 2)
+        for number, (x, y) in enumerate(points, start=1)
+    )
+    return Recorded(spec, trials, "trials")
+
+
+def test_ways_are_drawn_over_the_plane(tmp_path: Path) -> None:
+    which = Trajectories(x="x", y="y", minimum=(2.0, 3.0))
+    studies = [
+        recorded(m, seed, [(-5.0, -5.0), (0.0, -5.0), (2.0, 3.0)])
+        for m in ("random", "tcs")
+        for seed in (0, 1)
+    ]
+    suite = SUITE.model_copy(update={"trajectories": which})
+    write_suite(
+        tmp_path,
+        suite,
+        SIZE,
+        {"cold": rows()},
+        [RUN],
+        version="1",
+        generated_at="now",
+        studies={"cold": studies},
+    )
+    page = (tmp_path / PAGE).read_text()
+    Page(page)
+    assert page.count("<svg") == 2
+    assert "The ways from start cold" in page
+    assert "the cross is the minimum" in page
+    assert (tmp_path / "cold-ways.png").read_bytes().startswith(b"\x89PNG")
+    assert "The ways" not in (tmp_path / TABLE).read_text()  # a table cannot hold a figure
+
+
+def test_ways_of_studies_without_the_parameters_are_left_out() -> None:
+    which = Trajectories(x="a", y="b", minimum=(0.0, 0.0))
+    assert "no study has these parameters" in Ways(which, [recorded("tcs", 0, [(1.0, 1.0)])]).svg("w")
+    assert Ways(which, []).png().startswith(b"\x89PNG")
+
+
+def test_more_methods_than_colours_and_columns_are_drawn() -> None:
+    which = Trajectories(x="x", y="y", minimum=(2.0, 3.0))
+    studies = [recorded(f"coin:no-{i}", seed, [(0.0, seed - 5.0)]) for i in range(5) for seed in range(9)]
+    text = Ways(which, studies).svg("w")
+    assert all(f"coin:no-{i}" in text for i in range(5))

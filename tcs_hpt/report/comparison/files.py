@@ -169,7 +169,7 @@ def render_page(
     return page_template("comparison.html.j2").render(
         name=name,
         kind="Comparison",
-        caption=CAPTION,
+        captions=dict.fromkeys(figures, CAPTION),
         sections=sections(results, runs),
         figures=figures,
         version=version,
