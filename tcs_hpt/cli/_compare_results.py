@@ -25,7 +25,7 @@ from tcs_hpt.report.comparison.rows import Row, row_of
 from tcs_hpt.report.comparison.text import Run, sections
 from tcs_hpt.report.comparison.views import JsonProgress
 from tcs_hpt.report.pages import replace_file
-from tcs_hpt.report.sections import print_sections, to_markdown
+from tcs_hpt.report.sections import Section, print_sections, to_markdown
 from tcs_hpt.report.words import count
 from tcs_hpt.store import Store
 
@@ -155,17 +155,55 @@ def print_results(
     folder: Path,
 ) -> None:
     text = sections(task_results(rows, against), runs)
+    told(
+        database,
+        f"Comparison {name}",
+        text,
+        folder,
+        ["compare", "--show", name],
+        console=console,
+        files=(folder / PAGE).exists(),
+    )
+
+
+def told(
+    database: Store,
+    title: str,
+    text: Sequence[Section],
+    folder: Path,
+    again: Sequence[str],
+    *,
+    console: Console | None = None,
+    quiet: bool = False,
+    files: bool = True,
+) -> None:
+    """Print what was written, where it lies, and the command that prints it again.
+
+    Args:
+        database: Which store it is about.
+        title: Of the whole.
+        text: What was written.
+        folder: Where to.
+        again: The words of that command.
+        console: Where to print.
+        quiet: Only the path of the table.
+        files: Whether there are files to name.
+    """
+    if quiet:
+        print(folder / TABLE)
+        return
+    console = console or Console()
     if console.is_terminal:
         print_sections(console, text)
     else:  # a pipe has no width to fold tables for
         print()
-        print(to_markdown(f"Comparison {name}", text), end="")
+        print(to_markdown(title, text), end="")
     url = explicit_url(database)
     print()
-    if (folder / PAGE).exists():
+    if files:
         print(f"page:   {folder / PAGE}")
         print(f"table:  {folder / TABLE}")
-    print(f"again:  {shlex.join(['tcs-hpt', 'compare', '--show', name, *(['--store', url] if url else [])])}")
+    print(f"again:  {shlex.join(['tcs-hpt', *again, *(['--store', url] if url else [])])}")
 
 
 def print_json(rows: Sequence[Row], name: str, folder: Path) -> None:

@@ -26,13 +26,14 @@ import tomllib
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
 from tcs_hpt import bundled
 from tcs_hpt.catalog.wording import meant
 from tcs_hpt.errors import UserError
+from tcs_hpt.experiments.consistency import Shown
 from tcs_hpt.spec import Frozen, Start
 
 Size: TypeAlias = Literal["smoke", "quick", "paper"]
@@ -87,6 +88,11 @@ class SuiteSize(Frozen):
         """How many it has in all."""
         return sum(part.studies for part in self.parts)
 
+    @property
+    def amount(self) -> str:
+        """How much it is."""
+        return f"{self.studies} studies"
+
 
 class Published(Frozen):
     """Figures that somebody else measured, to be shown beside ours and never mixed with them."""
@@ -109,13 +115,51 @@ class Trajectories(Frozen):
     minimum: tuple[float, float]
 
 
-class Suite(Frozen):
-    """A benchmark that one command runs."""
+class Described(Frozen):
+    """What every suite says of itself."""
 
     schema_: Literal[1] = Field(alias="schema")
     name: str
     title: str
     description: str = ""
+
+
+class ConsistencySize(Frozen):
+    """The consistency study as it is run."""
+
+    takes: str
+    model: str = "auto"
+    """Who is asked, unless the user names a model; several with commas."""
+    states: tuple[str, ...] = Field(min_length=1)
+    """Example states of a study that have a learning rate."""
+    shown: tuple[Shown, ...] = Field(min_length=1)
+    repeats: int = Field(ge=2)
+
+    @property
+    def amount(self) -> str:
+        """How much it is."""
+        return f"{len(self.states) * len(self.shown) * self.repeats} answers of each model"
+
+
+class ConsistencySuite(Described):
+    """A suite that asks models the same thing again and again."""
+
+    kind: Literal["consistency"]
+    sizes: Mapping[Size, ConsistencySize]
+
+    def size(self, name: str) -> ConsistencySize:
+        """One of its sizes.
+
+        Raises:
+            UserError: It has none of this name.
+        """
+        return _size(self.name, self.sizes, name)
+
+
+class Suite(Described):
+    """A suite of comparisons."""
+
+    kind: Literal["compare"] = "compare"
     control: str = ""
     """The method that the others are measured against; as `compare --against` takes it."""
     unit: str = ""
@@ -151,17 +195,26 @@ class Suite(Frozen):
         Raises:
             UserError: It has none of this name.
         """
-        found = next((size for key, size in self.sizes.items() if key == name), None)
-        if found is None:
-            raise UserError(
-                f"suite {self.name!r} has no size {name!r}",
-                hint=f"{meant(name, tuple(self.sizes), 1)}Sizes: {', '.join(self.sizes)}.",
-            )
-        return found
+        return _size(self.name, self.sizes, name)
 
     def comparison(self, size: str, start: Start) -> str:
         """Name of the comparison in the store that holds one start of one size."""
         return f"{self.name}-{size}-{start}"
+
+
+AnySuite: TypeAlias = Suite | ConsistencySuite
+_KINDS: dict[str, type[AnySuite]] = {"compare": Suite, "consistency": ConsistencySuite}
+AnySize = TypeVar("AnySize", SuiteSize, ConsistencySize)
+
+
+def _size(suite: str, sizes: Mapping[Size, AnySize], name: str) -> AnySize:
+    found = next((size for key, size in sizes.items() if key == name), None)
+    if found is None:
+        raise UserError(
+            f"suite {suite!r} has no size {name!r}",
+            hint=f"{meant(name, tuple(sizes), 1)}Sizes: {', '.join(sizes)}.",
+        )
+    return found
 
 
 def suite_names() -> tuple[str, ...]:
@@ -169,7 +222,7 @@ def suite_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in bundled.folder("benchmarks").glob("*.toml")))
 
 
-def load_suite(name: str) -> Suite:
+def load_suite(name: str) -> AnySuite:
     """Read a suite by its name, or from a file of that path.
 
     Raises:
@@ -185,14 +238,20 @@ def load_suite(name: str) -> Suite:
     return read_suite(path)
 
 
-def read_suite(path: Path) -> Suite:
+def read_suite(path: Path) -> AnySuite:
     """Read the file of a suite.
 
     Raises:
         UserError: It cannot be read, or does not describe a suite; the first problem is named with its place.
     """
     try:
-        return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        kind = _KINDS.get(str(raw.get("kind", "compare")))
+        if kind is None:
+            raise UserError(
+                f"{path} is of kind {raw['kind']!r}, which no suite is", hint=f"Kinds: {', '.join(_KINDS)}."
+            )
+        return kind.model_validate(raw)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}", hint="It must be a TOML file.") from error
     except ValidationError as error:

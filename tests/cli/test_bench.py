@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,26 @@ def test_failed_studies_are_an_exit_status(tmp_path: Path, suite: Path, environm
     done = hpt(environment, "bench", "run", str(suite), "--size", "smoke", "--model", "scripted:first")
     assert done.returncode == 1
     assert "without a result left out" in done.stdout
+
+
+def test_the_consistency_study_is_asked_once(tmp_path: Path, environment: dict[str, str]) -> None:
+    script = tmp_path / "replies.json"
+    script.write_text(json.dumps(['{"lr": 0.01}', "no idea"]))
+    command = ["bench", "run", "figure2-consistency", "--size", "smoke", "--model", f"scripted:{script}"]
+    done = hpt(environment, *command)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "home" / "comparisons" / "figure2-consistency-smoke"
+    assert (folder / "table.md").read_text() in done.stdout
+    assert f"| scripted:{script} | raw log | 2 | 1 | 1 | 0.01 | 0.01 | 0.01 | - |" in done.stdout
+    script.write_text("[]")  # whoever asked again would get nothing
+    again = hpt(environment, *command, "--quiet")
+    assert (again.returncode, again.stdout.strip()) == (0, str(folder / "table.md"))
+    told = hpt(environment, "bench", "report", "figure2-consistency", "--size", "smoke")
+    assert (folder / "table.md").read_text() in told.stdout
+
+
+def test_a_model_that_is_not_there_is_told(environment: dict[str, str]) -> None:
+    done = hpt(environment, "bench", "run", "figure2-consistency", "--model", "ollama:qwen3:8b")
+    assert done.returncode != 0
+    assert "hint:" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -10,7 +10,9 @@ from tcs_hpt import bundled
 from tcs_hpt.catalog import list_tasks
 from tcs_hpt.compare import parse_contenders
 from tcs_hpt.errors import UserError
-from tcs_hpt.experiments.suites import SIZES, Suite, load_suite, read_suite, suite_names
+from tcs_hpt.experiments.consistency import prompt_for
+from tcs_hpt.experiments.states import find_states
+from tcs_hpt.experiments.suites import SIZES, ConsistencySuite, Suite, load_suite, read_suite, suite_names
 
 SMALL = """
 schema = 1
@@ -42,6 +44,7 @@ def written(folder: Path, text: str = SMALL, old: str = "", new: str = "") -> Pa
 
 def test_a_part_takes_from_the_suite_what_it_does_not_name(tmp_path: Path) -> None:
     suite = read_suite(written(tmp_path))
+    assert isinstance(suite, Suite)
     size = suite.size("quick")
     first, second = size.parts
     assert (first.tasks, first.methods, first.starts, first.trials) == (
@@ -66,6 +69,10 @@ def test_every_suite_of_ours_can_be_run(name: str) -> None:
     suite = load_suite(name)
     assert suite.name == name
     assert set(suite.sizes) == set(SIZES)
+    if isinstance(suite, ConsistencySuite):
+        for study in suite.sizes.values():
+            assert all(prompt_for(state, "log") for state in find_states(study.states))
+        return
     for size in suite.sizes.values():
         for part in size.parts:
             assert set(part.tasks) <= set(list_tasks())
@@ -88,6 +95,7 @@ def test_the_wheel_has_every_suite() -> None:
 
 def test_the_published_table_is_that_of_the_paper() -> None:
     suite = load_suite("table1")
+    assert isinstance(suite, Suite)
     assert suite.published is not None
     assert suite.published.methods == (
         "Random",
@@ -121,6 +129,8 @@ def test_the_published_table_is_that_of_the_paper() -> None:
         ('starts = ["defaults"]', 'starts = ["hot"]', "sizes.quick.parts.0.starts.0: Input should be"),
         ("[sizes.quick]", "[sizes.huge]", "cannot be read|sizes.huge"),
         ("trials = 4", "trails = 4", "sizes.quick.parts.1.trails: Extra inputs"),
+        ("schema = 1", 'schema = 1\nkind = "race"', "is of kind 'race', which no suite is"),
+        ("schema = 1", 'schema = 1\nkind = "consistency"', "sizes.quick.states: Field required"),
         ("schema = 1", "schema = 2", "schema: Input should be 1"),
         ("seeds = 3", "seeds = ", "cannot be read"),
         ('tasks = ["c"]', 'tasks = ["a"]', "random on a from start defaults is in it twice"),

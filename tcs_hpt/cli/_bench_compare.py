@@ -1,0 +1,132 @@
+"""Suites of comparisons on the command line: running what is left, and telling what is there."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from tcs_hpt import __version__
+from tcs_hpt.cli._compare_results import this_run, told, usual_folder
+from tcs_hpt.cli._comparing import How, carry_out, task_entry
+from tcs_hpt.cli._shared import open_model
+from tcs_hpt.compare import ModelPool, PlannedStudy, parse_contenders, plan, studies_of
+from tcs_hpt.experiments.suites import Suite, SuiteSize
+from tcs_hpt.loop import utc_now
+from tcs_hpt.report.comparison.files import read_history, rows_of
+from tcs_hpt.report.comparison.rows import Row
+from tcs_hpt.report.comparison.text import Run
+from tcs_hpt.report.suite import write_suite
+from tcs_hpt.spec import Start
+from tcs_hpt.store import Store
+
+
+def run_comparisons(
+    suite: Suite,
+    size: str,
+    database: Store,
+    *,
+    how: How,
+    model: str,
+    pull: bool,
+    store: str,
+    output: Path | None,
+) -> None:
+    """Run what is left, start by start, and write and print the whole.
+
+    Raises:
+        typer.Exit: Somebody interrupted (130), or a study has no result (1).
+    """
+    wanted = suite.size(size)
+    console = Console()
+    interrupted = False
+    with ModelPool(partial(open_model, console=Console(stderr=True), pull=pull), jobs=how.jobs) as models:
+        # All of them first: what is wrong with the last start is said before the first has taken an hour.
+        planned = {
+            start: _planned(suite, size, start, models, model or wanted.model) for start in wanted.starts
+        }
+        for studies in planned.values():
+            comparison = studies[0].spec.comparison
+            _, interrupted = carry_out(
+                studies,
+                models,
+                database,
+                console,
+                how=how,
+                folder=usual_folder(database, comparison),
+                run=this_run(database, store, comparison, comparison, how.jobs),
+                against=suite.control,
+            )
+            if interrupted:
+                break
+    tell_comparisons(suite, size, database, output=output, quiet=how.quiet)
+    if interrupted:
+        if not how.quiet:
+            print("\nInterrupted. Continue with the same command.")
+        raise typer.Exit(130)
+    if any(not row.counts for found in rows_by_start(suite, size, database).values() for row in found):
+        raise typer.Exit(1)
+
+
+def tell_comparisons(
+    suite: Suite, size: str, database: Store, *, output: Path | None, quiet: bool = False
+) -> None:
+    """Write the suite's files, and print them."""
+    wanted = suite.size(size)
+    folder = output or usual_folder(database, f"{suite.name}-{size}")
+    text = write_suite(
+        folder,
+        suite,
+        wanted,
+        rows_by_start(suite, size, database),
+        _runs(database, suite, wanted, size),
+        version=__version__,
+        generated_at=utc_now(),
+        studies={s: studies_of(database, suite.comparison(size, s)) for s in wanted.starts}
+        if suite.trajectories is not None
+        else None,
+    )
+    told(database, suite.title, text, folder, ["bench", "report", suite.name, "--size", size], quiet=quiet)
+
+
+def _planned(suite: Suite, size: str, start: Start, models: ModelPool, model: str) -> list[PlannedStudy]:
+    """The studies of one start, over all parts that have it."""
+    wanted = suite.size(size)
+    return [
+        study
+        for part in wanted.parts
+        if start in part.starts
+        for study in plan(
+            suite.comparison(size, start),
+            [task_entry(task, wanted.profile) for task in part.tasks],
+            parse_contenders(",".join(part.methods)),
+            range(part.seeds),
+            trials=part.trials,
+            start=start,
+            models=models,
+            analysis_model=model,
+            optimizer_model=model,
+        )
+    ]
+
+
+def rows_by_start(suite: Suite, size: str, database: Store) -> dict[Start, list[Row]]:
+    """What is there of each start's comparison."""
+    found: dict[Start, list[Row]] = {}
+    for start in suite.size(size).starts:
+        comparison = suite.comparison(size, start)
+        history = read_history(usual_folder(database, comparison))
+        found[start] = rows_of(studies_of(database, comparison), history.failures)
+    return found
+
+
+def _runs(database: Store, suite: Suite, size: SuiteSize, name: str) -> list[Run]:
+    """When and how it was run; a command that ran several starts counts once."""
+    found = [
+        run
+        for start in size.starts
+        for run in read_history(usual_folder(database, suite.comparison(name, start))).runs
+    ]
+    return list({(run.command, run.machine, run.versions): run for run in reversed(found)}.values())[::-1]
