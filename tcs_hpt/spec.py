@@ -229,6 +229,14 @@ class TaskSpec(Frozen):
             raw["objective"]["target"] = chosen.target
         return TaskSpec.model_validate(raw)
 
+    def with_defaults(self, config: Config) -> TaskSpec:
+        """The task that starts from another configuration; parameters that it lacks keep their defaults."""
+        params = {
+            name: parameter.model_copy(update={"default": config[name]}) if name in config else parameter
+            for name, parameter in self.params.items()
+        }
+        return self.model_copy(update={"params": params})
+
     def narrowed(self, *, fix: Mapping[str, Scalar] | None = None, only: tuple[str, ...] = ()) -> TaskSpec:
         """The task with some parameters moved to the fixed set.
 

@@ -15,10 +15,11 @@ from rich.console import Console
 
 from tcs_hpt import __version__
 from tcs_hpt.cli._shared import explicit_url, study_folder
-from tcs_hpt.compare import PlannedStudy, Recorded, StudyOver, studies_of
+from tcs_hpt.compare import PlannedStudy, Recorded, StudyOver, confirmation, studies_of
 from tcs_hpt.errors import UserError
 from tcs_hpt.loop import utc_now
 from tcs_hpt.loop._devices import visible_devices
+from tcs_hpt.report.comparison.confirmation import confirmation_sections
 from tcs_hpt.report.comparison.files import HISTORY, PAGE, TABLE, History, read_history, rows_of, write_files
 from tcs_hpt.report.comparison.means import task_results
 from tcs_hpt.report.comparison.rows import Row, row_of
@@ -93,7 +94,7 @@ def write_results(
     )
     rows = rows_of(studies, history.failures)
     _keep(home, history)
-    _write(folder, name, studies, rows, history, against)
+    _write(database, folder, name, studies, rows, history, against)
     return rows
 
 
@@ -120,10 +121,30 @@ def _keep(home: Path, history: History) -> None:
 
 
 def _write(
-    folder: Path, name: str, studies: Sequence[Recorded], rows: Sequence[Row], history: History, against: str
+    database: Store,
+    folder: Path,
+    name: str,
+    studies: Sequence[Recorded],
+    rows: Sequence[Row],
+    history: History,
+    against: str,
 ) -> None:
-    results = task_results(rows, against)
-    write_files(folder, name, studies, rows, results, history, version=__version__, generated_at=utc_now())
+    write_files(
+        folder,
+        name,
+        studies,
+        rows,
+        task_results(rows, against),
+        history,
+        confirmed=_confirmed(database, name),
+        version=__version__,
+        generated_at=utc_now(),
+    )
+
+
+def _confirmed(database: Store, name: str) -> list[Section]:
+    """What is said of winners that were tried again."""
+    return confirmation_sections(name, studies_of(database, name), studies_of(database, confirmation(name)))
 
 
 def show_again(database: Store, name: str, output: Path | None, *, against: str, as_json: bool) -> None:
@@ -137,7 +158,7 @@ def show_again(database: Store, name: str, output: Path | None, *, against: str,
             hint=f"Comparisons: {', '.join(known) or 'none yet'}.",
         )
     if output is not None:
-        _write(output, name, studies, rows, history, against)
+        _write(database, output, name, studies, rows, history, against)
     folder = output or usual_folder(database, name)
     if as_json:
         print_json(rows, name, folder)
@@ -154,7 +175,7 @@ def print_results(
     against: str,
     folder: Path,
 ) -> None:
-    text = sections(task_results(rows, against), runs)
+    text = sections(task_results(rows, against), runs, _confirmed(database, name))
     told(
         database,
         f"Comparison {name}",

@@ -23,9 +23,11 @@ from tcs_hpt.compare import (
     TaskEntry,
     Update,
     enter,
+    plan_confirmation,
     studies_of,
+    winners,
 )
-from tcs_hpt.loop import visible_devices
+from tcs_hpt.loop import prepare, visible_devices
 from tcs_hpt.report.comparison.files import rows_of
 from tcs_hpt.report.comparison.means import task_results
 from tcs_hpt.report.comparison.rows import Row, row_of
@@ -45,6 +47,8 @@ class How:
     python: str = ""
     as_json: bool = False
     quiet: bool = False
+    confirm: int = 0
+    """Fresh training seeds on which each method's winner and the start are tried again."""
     again: str = "the same command"
     """What goes on after an interruption, for a person."""
 
@@ -81,10 +85,24 @@ def carry_out(
     note_run(database, name, run)
     try:
         overs, interrupted = _run(planned, models, database, console, how)
+        if how.confirm and not interrupted:
+            interrupted = _confirm(planned, models, database, console, how)
     except Exception:
         write_results(database, name, folder, planned, [], run, against)
         raise  # a bug in one study; what the others found is on disk
     return write_results(database, name, folder, planned, overs, run, against), interrupted
+
+
+def _confirm(
+    planned: Sequence[PlannedStudy], models: ModelPool, database: Store, console: Console, how: How
+) -> bool:
+    """Try the winners again; whether somebody interrupted."""
+    name = planned[0].spec.comparison
+    tasks = {study.task.spec.name: study.task for study in planned}
+    repeats = plan_confirmation(name, winners(studies_of(database, name)), tasks, how.confirm)
+    for study in repeats:
+        prepare(study.spec, database)
+    return bool(repeats) and _run(repeats, models, database, console, how)[1]
 
 
 def _require_control(database: Store, name: str, planned: Sequence[PlannedStudy], against: str) -> None:

@@ -6,6 +6,7 @@ The store holds everything: the same comparison run again goes on where it was, 
 What they amount to is for `report` to say.
 """
 
+from tcs_hpt.compare._confirm import Winner, again, confirmation, plan_confirmation, winners
 from tcs_hpt.compare._models import ModelPool, Opener, SharedModel
 from tcs_hpt.compare._plan import (
     Contender,
@@ -33,11 +34,16 @@ __all__ = [
     "TaskEntry",
     "TrialOver",
     "Update",
+    "Winner",
+    "again",
+    "confirmation",
     "enter",
     "parse_contenders",
     "parse_seeds",
     "plan",
+    "plan_confirmation",
     "recorded",
     "studies_of",
     "study_name",
+    "winners",
 ]

@@ -119,11 +119,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 def study_name(comparison: str, task: str, contender: Contender, seed: int) -> str:
     """`NAME--TASK--METHOD--SEED`, in the characters that a study's name may have."""
-    parts = (_part(task, TASK_LENGTH), _part(str(contender), CONTENDER_LENGTH), str(seed))
+    parts = (name_part(task, TASK_LENGTH), name_part(str(contender), CONTENDER_LENGTH), str(seed))
     return SEPARATOR.join((comparison, *parts))
 
 
-def _part(text: str, limit: int) -> str:
+def name_part(text: str, limit: int) -> str:
+    """A text in the characters of a study's name, cut and told apart by a digest when it is too long."""
     plain = re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")
     if len(plain) <= limit:
         return plain

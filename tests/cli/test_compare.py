@@ -111,6 +111,44 @@ def test_when_everything_fails_the_exit_status_says_so(tmp_path: Path, environme
     assert "Traceback" not in done.stderr
 
 
+def test_winners_are_tried_again_on_fresh_seeds(tmp_path: Path, environment: dict[str, str]) -> None:
+    task = my_task(
+        tmp_path / "mine",
+        end="trial.finish(val_accuracy=0.5 - abs(trial.params['lr'] - 0.1) + trial.seed % 3 / 100)",
+    )
+    arguments = [
+        "compare",
+        str(task),
+        "--methods",
+        "coin,expert",
+        "--seeds",
+        "2",
+        "--trials",
+        "3",
+        "--name",
+        "n",
+    ]
+    assert "winners again" not in hpt(environment, *arguments).stdout
+    done = hpt(environment, *arguments, "--confirm", "3")
+    assert done.returncode == 0, done.stderr
+    assert "comparison n.confirm: " in done.stdout
+    assert "## mine: the winners again, on 3 fresh training seeds" in done.stdout
+    assert re.search(
+        r"^\| the start \| seed 0, trial 1 \| 0\.4010 \| 0\.4110 \+- 0\.0100 \|", done.stdout, re.MULTILINE
+    )
+    assert "Noise floor: the same configuration scores 0.0100 apart" in done.stdout
+    with Store.open(environment["TCS_HPT_STORE"]) as store:
+        trials = {r.name: len(store.load_trials(r.name)) for r in store.list_studies()}
+    again = hpt(environment, *arguments, "--confirm", "3")
+    assert again.returncode == 0
+    shown = hpt(environment, "compare", "--show", "n").stdout
+    assert "the winners again, on 3 fresh training seeds" in shown
+    with Store.open(environment["TCS_HPT_STORE"]) as store:
+        assert {r.name: len(store.load_trials(r.name)) for r in store.list_studies()} == trials
+    page = (tmp_path / "home" / "comparisons" / "n" / "report.html").read_text()
+    assert "the winners again" in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -26,7 +26,7 @@ from tcs_hpt.report.comparison.rows import Row, row_of
 from tcs_hpt.report.comparison.text import Run, sections
 from tcs_hpt.report.export import Cell
 from tcs_hpt.report.pages import page_template, replace_files
-from tcs_hpt.report.sections import to_markdown
+from tcs_hpt.report.sections import Section, to_markdown
 from tcs_hpt.report.tables import exact
 from tcs_hpt.spec import Frozen
 
@@ -79,21 +79,33 @@ def write_files(
     results: Sequence[TaskResult],
     history: History,
     *,
+    confirmed: Sequence[Section] = (),
     version: str,
     generated_at: str,
 ) -> None:
     """Write everything; a reader sees an old file or a new one, never half of one. Folders are created.
 
+    Args:
+        folder: Where to.
+        name: Of the comparison.
+        studies: Its studies.
+        rows: One for each of them, and for those that never began.
+        results: What they amount to.
+        history: How it was run.
+        confirmed: What is said of winners that were tried again.
+        version: Of this package.
+        generated_at: When the files are made.
+
     Raises:
         UserError: The folder cannot be written.
     """
-    text = sections(results, history.runs)
+    text = sections(results, history.runs, confirmed)
     contents = {
         "rows.csv": to_csv([flat(r) for r in rows]),
         "rows.jsonl": "".join(f"{json_line(r)}\n" for r in rows),
         "trials.csv": to_csv([t for study in studies for t in trial_rows(study)]),
         TABLE: to_markdown(f"Comparison {name}", text),
-        PAGE: render_page(name, results, history.runs, version=version, generated_at=generated_at),
+        PAGE: render_page(name, results, text, version=version, generated_at=generated_at),
         HISTORY: history.model_dump_json(indent=1) + "\n",
     }
     replace_files(folder, contents, what="the comparison")
@@ -160,7 +172,7 @@ def to_csv(rows: Sequence[Mapping[str, Cell]]) -> str:
 
 
 def render_page(
-    name: str, results: Sequence[TaskResult], runs: Sequence[Run], *, version: str, generated_at: str
+    name: str, results: Sequence[TaskResult], text: Sequence[Section], *, version: str, generated_at: str
 ) -> str:
     """The comparison as one HTML file that needs no network and no script."""
     from markupsafe import Markup
@@ -170,7 +182,7 @@ def render_page(
         name=name,
         kind="Comparison",
         captions=dict.fromkeys(figures, CAPTION),
-        sections=sections(results, runs),
+        sections=text,
         figures=figures,
         version=version,
         generated_at=generated_at,

@@ -46,8 +46,10 @@ STARTS: dict[str, str] = {
 """Where trial 1 comes from, in words."""
 
 
-def sections(results: Sequence[TaskResult], runs: Sequence[Run] = ()) -> list[Section]:
-    """Everything there is to say, task by task, then over all tasks, then how it was run."""
+def sections(
+    results: Sequence[TaskResult], runs: Sequence[Run] = (), confirmed: Sequence[Section] = ()
+) -> list[Section]:
+    """Everything there is to say, task by task, over all tasks, of winners that were tried again, and how it was run."""
     found = [_task_section(result) for result in results]
     ranks = mean_ranks(results)
     if ranks is not None:
@@ -55,7 +57,7 @@ def sections(results: Sequence[TaskResult], runs: Sequence[Run] = ()) -> list[Se
     elif len(results) > 1:
         text = "Not ranked: there is no pair of task and seed on which two or more methods all have a score."
         found.append(Section("All tasks: mean rank", (text,)))
-    return [*found, run_section(runs)]
+    return [*found, *confirmed, run_section(runs)]
 
 
 # -- one task -----------------------------------------------------------------------------------------------
@@ -90,9 +92,9 @@ def _setting(rows: Sequence[Row]) -> str:
 def _scores(result: TaskResult) -> Grid:
     metric = result.objective.metric
     counted = [r for r in result.rows if r.counts]
-    digits = _digits([r.best for r in counted])
+    digits = digits_of([r.best for r in counted])
     names = result.test_names
-    test_digits = {n: _digits([r.test.get(n) for r in counted]) for n in names}
+    test_digits = {n: digits_of([r.test.get(n) for r in counted]) for n in names}
     return Grid(
         title=f"Best {metric} of each study, mean +- standard deviation over seeds",
         columns=("method", "seeds", "best", *(f"{n} of the best" for n in names), "mean of all trials"),
@@ -100,9 +102,9 @@ def _scores(result: TaskResult) -> Grid:
             (
                 method.label,
                 _seeds(method),
-                _pm(method.best, digits),
-                *(_pm(method.test(n), test_digits[n]) for n in names),
-                _pm(method.mean, digits),
+                plus_minus(method.best, digits),
+                *(plus_minus(method.test(n), test_digits[n]) for n in names),
+                plus_minus(method.mean, digits),
             )
             for method in result.methods
         ),
@@ -112,7 +114,7 @@ def _scores(result: TaskResult) -> Grid:
 def _differences(result: TaskResult) -> list[Grid]:
     if not result.differences:
         return []
-    digits = _digits([r.best for r in result.rows if r.counts])
+    digits = digits_of([r.best for r in result.rows if r.counts])
     return [
         Grid(
             title=f"Best against {result.control}, paired over seeds; positive is better",
@@ -130,8 +132,8 @@ def _difference(found: Difference, digits: int | None) -> tuple[str, ...]:
     return (
         found.label,
         str(interval.n),
-        _fixed(interval.mean, digits, sign=True),
-        f"{_fixed(interval.low, digits, sign=True)} to {_fixed(interval.high, digits, sign=True)}"
+        fixed(interval.mean, digits, sign=True),
+        f"{fixed(interval.low, digits, sign=True)} to {fixed(interval.high, digits, sign=True)}"
         if known
         else "unknown",
         f"{found.p:.2g}" if known else words.MISSING,
@@ -285,7 +287,7 @@ def run_section(runs: Sequence[Run]) -> Section:
 # -- numbers ------------------------------------------------------------------------------------------------
 
 
-def _digits(values: Iterable[float | None]) -> int | None:
+def digits_of(values: Iterable[float | None]) -> int | None:
     """Decimals that give the largest value four significant digits; None where that would hide the smallest."""
     sizes = [abs(v) for v in values if v]
     if not sizes:
@@ -297,16 +299,18 @@ def _digits(values: Iterable[float | None]) -> int | None:
     return max(digits, 0) if -4 <= digits <= 8 else None
 
 
-def _fixed(value: float, digits: int | None, *, sign: bool = False) -> str:
+def fixed(value: float, digits: int | None, *, sign: bool = False) -> str:
+    """A number with so many decimals; four significant digits for None."""
     plus = "+" if sign else ""
     return f"{value:{plus}.4g}" if digits is None else f"{value:{plus}.{digits}f}"
 
 
-def _pm(value: MeanStd | None, digits: int | None) -> str:
+def plus_minus(value: MeanStd | None, digits: int | None) -> str:
+    """`mean +- std`."""
     if value is None:
         return words.MISSING
-    mean = _fixed(value.mean, digits)
-    return mean if value.std is None else f"{mean} +- {_fixed(value.std, digits)}"
+    mean = fixed(value.mean, digits)
+    return mean if value.std is None else f"{mean} +- {fixed(value.std, digits)}"
 
 
 def _mean(values: Iterable[float], *, whole: bool = False) -> str:
