@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tcs_hpt.cli import _bench_compare, _bench_consistency
+from tcs_hpt.cli import _bench_asking, _bench_compare
 from tcs_hpt.cli._comparing import How
 from tcs_hpt.cli.options import DataDirOption, PullOption, PythonOption, StoreOption, existing_data_dir
 from tcs_hpt.errors import UserError
-from tcs_hpt.experiments.suites import SIZES, ConsistencySuite, load_suite, suite_names
+from tcs_hpt.experiments.suites import SIZES, AskingSuite, load_suite, suite_names
 from tcs_hpt.store import Store
 
 app = typer.Typer(help="Benchmark suites: many comparisons under one name.", no_args_is_help=True)
@@ -70,8 +70,8 @@ def run(
     suite.size(size)
     how = How(jobs=jobs, data_dir=existing_data_dir(data_dir), python=python, quiet=quiet)
     with Store.open(store or None) as database:
-        if isinstance(suite, ConsistencySuite):
-            _bench_consistency.run_consistency(
+        if isinstance(suite, AskingSuite):
+            _bench_asking.run_asking(
                 suite, size, database, model=model, pull=pull, store=store, output=output, quiet=quiet
             )
         else:
@@ -88,8 +88,8 @@ def report(
     suite = load_suite(name)
     suite.size(size)
     with Store.open(store or None) as database:
-        if isinstance(suite, ConsistencySuite):
-            there = bool(_bench_consistency.answers_of(suite, size, database))
+        if isinstance(suite, AskingSuite):
+            there = bool(_bench_asking.answers_of(suite, size, database))
         else:
             there = any(_bench_compare.rows_by_start(suite, size, database).values())
         if not there:
@@ -97,7 +97,7 @@ def report(
                 f"nothing of suite {suite.name!r} at size {size} is in {database.label}",
                 hint=f"tcs-hpt bench run {name} --size {size}",
             )
-        if isinstance(suite, ConsistencySuite):
-            _bench_consistency.tell_consistency(suite, size, database, output=output)
+        if isinstance(suite, AskingSuite):
+            _bench_asking.tell_asking(suite, size, database, output=output)
         else:
             _bench_compare.tell_comparisons(suite, size, database, output=output)

@@ -124,30 +124,35 @@ class Described(Frozen):
     description: str = ""
 
 
-class ConsistencySize(Frozen):
-    """The consistency study as it is run."""
+class AskingSize(Frozen):
+    """A study that asks models, as it is run."""
 
     takes: str
     model: str = "auto"
     """Who is asked, unless the user names a model; several with commas."""
     states: tuple[str, ...] = Field(min_length=1)
-    """Example states of a study that have a learning rate."""
+    """Example states of a study; for the consistency study, such that have a learning rate."""
     shown: tuple[Shown, ...] = Field(min_length=1)
-    repeats: int = Field(ge=2)
+    repeats: int = Field(ge=1)
 
     @property
     def amount(self) -> str:
         """How much it is."""
-        return f"{len(self.states) * len(self.shown) * self.repeats} answers of each model"
+        return f"{self.questions} questions to each model"
+
+    @property
+    def questions(self) -> int:
+        """How often a model is asked."""
+        return len(self.states) * len(self.shown) * self.repeats
 
 
-class ConsistencySuite(Described):
-    """A suite that asks models the same thing again and again."""
+class AskingSuite(Described):
+    """A suite that asks models the same thing again and again: `consistency` for a learning rate, `energy` both agents."""
 
-    kind: Literal["consistency"]
-    sizes: Mapping[Size, ConsistencySize]
+    kind: Literal["consistency", "energy"]
+    sizes: Mapping[Size, AskingSize]
 
-    def size(self, name: str) -> ConsistencySize:
+    def size(self, name: str) -> AskingSize:
         """One of its sizes.
 
         Raises:
@@ -202,9 +207,9 @@ class Suite(Described):
         return f"{self.name}-{size}-{start}"
 
 
-AnySuite: TypeAlias = Suite | ConsistencySuite
-_KINDS: dict[str, type[AnySuite]] = {"compare": Suite, "consistency": ConsistencySuite}
-AnySize = TypeVar("AnySize", SuiteSize, ConsistencySize)
+AnySuite: TypeAlias = Suite | AskingSuite
+_KINDS: dict[str, type[AnySuite]] = {"compare": Suite, "consistency": AskingSuite, "energy": AskingSuite}
+AnySize = TypeVar("AnySize", SuiteSize, AskingSize)
 
 
 def _size(suite: str, sizes: Mapping[Size, AnySize], name: str) -> AnySize:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tcs_hpt.experiments.consistency import RateAnswer, Spread, spreads
-from tcs_hpt.experiments.suites import ConsistencySuite
+from tcs_hpt.experiments.suites import AskingSuite
 from tcs_hpt.report import figures, words
 from tcs_hpt.report.comparison.files import to_csv
 from tcs_hpt.report.comparison.text import Run, run_section
@@ -25,7 +25,7 @@ CAPTION = "One dot for each usable answer to the same prompt, one line of dots f
 
 
 def consistency_sections(
-    suite: ConsistencySuite, answers: Sequence[RateAnswer], runs: Sequence[Run] = ()
+    suite: AskingSuite, answers: Sequence[RateAnswer], runs: Sequence[Run] = ()
 ) -> list[Section]:
     """Everything there is to say, state by state, then how it was run."""
     found = spreads(answers)
@@ -40,7 +40,7 @@ def consistency_sections(
 
 def write_consistency(
     folder: Path,
-    suite: ConsistencySuite,
+    suite: AskingSuite,
     answers: Sequence[RateAnswer],
     runs: Sequence[Run],
     *,

@@ -9,7 +9,7 @@ import pytest
 from tcs_hpt.errors import ModelError
 from tcs_hpt.experiments.consistency import RateAnswer, ask_rates, prompt_for, read_rate, spreads
 from tcs_hpt.experiments.states import STATES
-from tcs_hpt.experiments.suites import ConsistencySuite, load_suite
+from tcs_hpt.experiments.suites import AskingSuite, load_suite
 from tcs_hpt.llm.scripted import ScriptedModel
 from tcs_hpt.report.comparison.text import Run
 from tcs_hpt.report.consistency import IMAGE, PAGE, ROWS, TABLE, write_consistency
@@ -116,7 +116,7 @@ def test_the_spread_is_in_decades() -> None:
 
 def test_the_study_is_written(tmp_path: Path) -> None:
     suite = load_suite("figure2-consistency")
-    assert isinstance(suite, ConsistencySuite)
+    assert isinstance(suite, AskingSuite)
     found = answers('{"lr": 0.001}', '{"lr": 0.1}', "<b>no</b>", '{"lr": 0.1}')
     write_consistency(tmp_path, suite, found, [RUN], version="1", generated_at="now")
     table = (tmp_path / TABLE).read_text()

@@ -1,9 +1,11 @@
-"""The consistency study on the command line."""
+"""Suites that ask models the same thing again and again, on the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 from pydantic import ValidationError
@@ -14,20 +16,40 @@ from tcs_hpt import __version__
 from tcs_hpt.cli._compare_results import note_run, this_run, told, usual_folder
 from tcs_hpt.cli._shared import open_model
 from tcs_hpt.experiments.consistency import RateAnswer, ask_rates
+from tcs_hpt.experiments.energy import EnergyAnswer, ask_energies
 from tcs_hpt.experiments.example_state import ExampleState
 from tcs_hpt.experiments.states import find_states
-from tcs_hpt.experiments.suites import ConsistencySuite
+from tcs_hpt.experiments.suites import AskingSuite
 from tcs_hpt.loop import utc_now
 from tcs_hpt.report.comparison.files import read_history
 from tcs_hpt.report.consistency import write_consistency
+from tcs_hpt.report.energy import write_energy
+from tcs_hpt.report.sections import Section
 from tcs_hpt.store import Store
 
 ANSWERS = "answers.jsonl"
 """Every answer as it was given; what is in it is not asked again."""
 
 
-def run_consistency(
-    suite: ConsistencySuite,
+@dataclass(frozen=True)
+class _Study:
+    """How one kind of them is asked and written."""
+
+    answer: type[Any]
+    ask: Callable[..., Iterator[Any]]
+    write: Callable[..., list[Section]]
+    per_question: int = 1
+    """Answers to each question."""
+
+
+_STUDIES = {
+    "consistency": _Study(RateAnswer, ask_rates, write_consistency),
+    "energy": _Study(EnergyAnswer, ask_energies, write_energy, per_question=2),
+}
+
+
+def run_asking(
+    suite: AskingSuite,
     size: str,
     database: Store,
     *,
@@ -57,7 +79,7 @@ def run_consistency(
     except KeyboardInterrupt:
         interrupted = True
     if answers_of(suite, size, database):
-        tell_consistency(suite, size, database, output=output, quiet=quiet)
+        tell_asking(suite, size, database, output=output, quiet=quiet)
     if interrupted:
         if not quiet:
             print("\nInterrupted. Continue with the same command.")
@@ -67,7 +89,7 @@ def run_consistency(
 def _ask(
     model: str,
     states: Sequence[ExampleState],
-    suite: ConsistencySuite,
+    suite: AskingSuite,
     size: str,
     database: Store,
     path: Path,
@@ -80,7 +102,8 @@ def _ask(
     opened, reason = open_model(model, console=errors, pull=pull)
     if reason and not quiet:
         errors.print(reason, highlight=False)
-    total = len(states) * len(wanted.shown) * wanted.repeats
+    study = _STUDIES[suite.kind]
+    total = wanted.questions * study.per_question
     known = [a for a in answers_of(suite, size, database) if a.model == opened.name]
     with (
         Progress(console=errors, transient=True, disable=quiet) as progress,
@@ -88,7 +111,7 @@ def _ask(
     ):
         bar = progress.add_task(opened.name, total=total, completed=min(len(known), total))
         try:
-            for answer in ask_rates(opened, states, wanted.shown, repeats=wanted.repeats, known=known):
+            for answer in study.ask(opened, states, wanted.shown, repeats=wanted.repeats, known=known):
                 file.write(f"{answer.model_dump_json()}\n")
                 file.flush()
                 progress.advance(bar)
@@ -96,25 +119,25 @@ def _ask(
             opened.close()
 
 
-def answers_of(suite: ConsistencySuite, size: str, database: Store) -> list[RateAnswer]:
+def answers_of(suite: AskingSuite, size: str, database: Store) -> list[Any]:
     """What was answered so far; half a line that a killed run left does not count."""
     path = usual_folder(database, f"{suite.name}-{size}") / ANSWERS
-    found: list[RateAnswer] = []
+    found: list[Any] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
-            found.append(RateAnswer.model_validate_json(line))
+            found.append(_STUDIES[suite.kind].answer.model_validate_json(line))
         except ValidationError:
             continue
     return found
 
 
-def tell_consistency(
-    suite: ConsistencySuite, size: str, database: Store, *, output: Path | None, quiet: bool = False
+def tell_asking(
+    suite: AskingSuite, size: str, database: Store, *, output: Path | None, quiet: bool = False
 ) -> None:
     """Write the study's files, and print them."""
     name = f"{suite.name}-{size}"
     folder = output or usual_folder(database, name)
-    text = write_consistency(
+    text = _STUDIES[suite.kind].write(
         folder,
         suite,
         answers_of(suite, size, database),

@@ -1,0 +1,239 @@
+"""How sure is a model of what it writes? The semantic energy of the TCS-HPT paper (section 4.4, table 2).
+
+After Ma et al., "Semantic Energy: Detecting LLM Hallucination Beyond Entropy" (2025, arXiv 2508.14496): the energy of a token is its negative
+logit, that of an answer the mean over its tokens, and that of a meaning the mean over the answers that share it,
+
+    U(C) = 1/|C| * sum over answers i in C of 1/T_i * sum over tokens t of -z(t),
+
+with the raw logit z before any softmax, temperature or grammar. Lower means surer. Logits have no common zero, so energies compare prompts
+of one model, never two models. Here answers share a meaning when they name the same change; those that name none share one, too.
+
+Both agents are asked as a study asks them, but without a schema: a grammar would force tokens that the model finds unlikely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Literal, TypeAlias
+
+from tcs_hpt.agents import AnalysisAgent, OptimizerAgent
+from tcs_hpt.errors import ModelError
+from tcs_hpt.experiments.consistency import Shown
+from tcs_hpt.experiments.example_state import ExampleState
+from tcs_hpt.guard import AGENT_RULES, check
+from tcs_hpt.llm import ChatModel, ChatReply, ChatRequest, Token
+from tcs_hpt.proposers.raw_log import log_text
+from tcs_hpt.proposers.views import RawView, TcsView, View
+from tcs_hpt.records import Analysis, last_tested
+from tcs_hpt.spec import Frozen
+from tcs_hpt.statistics import MeanStd, mean_std
+
+AgentName: TypeAlias = Literal["analysis", "optimizer"]
+_VIEWS: dict[Shown, type[View]] = {"log": RawView, "report": TcsView}
+"""Whose prompts are used: those of `raw` and of `tcs-paper`."""
+
+
+class EnergyAnswer(Frozen):
+    """One answer of one agent."""
+
+    model: str
+    state: str
+    shown: Shown
+    agent: AgentName
+    repeat: int
+    """From 0; decides the model's seed."""
+    energy: float
+    """Mean negative logit of its tokens."""
+    tokens: int
+    choice: str = ""
+    """The change that it names; empty when it names none of the list."""
+    text: str = ""
+
+    @property
+    def question(self) -> tuple[str, str, str, int]:
+        """What it answers, both agents together."""
+        return (self.model, self.state, self.shown, self.repeat)
+
+
+class Energy(Frozen):
+    """The answers of one agent of one model, told one way, over all states."""
+
+    model: str
+    shown: Shown
+    agent: AgentName
+    answers: int
+    mean: float
+    """Over all answers."""
+    std: float | None
+    """Of the answers."""
+    largest: float
+    """Energy of the most frequent meaning, averaged over the states."""
+    meanings: float
+    """Different meanings in a state, on average."""
+    named: int
+    """Answers that name a change of the list."""
+
+
+def token_energy(tokens: Sequence[Token]) -> float:
+    """Mean negative logit.
+
+    Raises:
+        ModelError: There is no token, or the backend does not know the logits.
+    """
+    logits = [token.logit for token in tokens]
+    known = [logit for logit in logits if logit is not None]
+    if not known or len(known) < len(logits):
+        raise ModelError(
+            "the model's backend does not tell the logits of what it writes"
+            if logits
+            else "the answer is empty",
+            hint="Use a model of Transformers: --model transformers:PATH_OR_NAME.",
+        )
+    return -fmean(known)
+
+
+class _Watched:
+    """A model that is asked without a schema, once for each question, and whose replies are kept."""
+
+    def __init__(self, model: ChatModel) -> None:
+        self._model = model
+        self.reply: ChatReply | None = None
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    def complete(self, request: ChatRequest) -> ChatReply:
+        if self.reply is not None:
+            raise ModelError("one answer is enough", hint="")  # there is no repair round here
+        self.reply = self._model.complete(replace(request, schema=None, logprobs=True))
+        return self.reply
+
+    def rest(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def ask_energies(
+    model: ChatModel,
+    states: Sequence[ExampleState],
+    shown: Sequence[Shown],
+    *,
+    repeats: int,
+    known: Iterable[EnergyAnswer] = (),
+) -> Iterator[EnergyAnswer]:
+    """Ask both agents what `known` lacks, one prompt after the other.
+
+    Raises:
+        ModelError: The model gives no answer, or its backend knows no logits.
+    """
+    there = {answer.question for answer in known if answer.agent == "optimizer"}
+    for state in states:
+        for way in shown:
+            for repeat in range(repeats):
+                if (model.name, state.name, way, repeat) not in there:
+                    yield from _both(model, state, way, repeat)
+    model.rest()
+
+
+def _both(model: ChatModel, state: ExampleState, shown: Shown, repeat: int) -> Iterator[EnergyAnswer]:
+    view = _VIEWS[shown]
+    told = log_text(state.trials, max_tokens=600) if shown == "log" else state.context.report_text
+    options = list(state.changes)
+
+    def answer(agent: AgentName, watched: _Watched, choice: str) -> EnergyAnswer:
+        reply = watched.reply
+        if reply is None:
+            raise ModelError("the model gave no answer", hint="Check it with `tcs-hpt models list`.")
+        return EnergyAnswer(
+            model=model.name,
+            state=state.name,
+            shown=shown,
+            agent=agent,
+            repeat=repeat,
+            energy=token_energy(reply.tokens),
+            tokens=len(reply.tokens),
+            choice=choice,
+            text=reply.text,
+        )
+
+    watched = _Watched(model)
+    analysed = AnalysisAgent(watched, state.task, seed=repeat).analyze(
+        told,
+        options,
+        base_number=state.base.number,
+        position=state.context.position,
+        template=view.analysis_template,
+    )
+    analysis = analysed.value or _nobody(analysed.failure)
+    yield answer("analysis", watched, analysis.specific_recommendation)
+
+    watched = _Watched(model)
+    space = state.context.space
+    decided = OptimizerAgent(watched, state.task, seed=repeat).propose(
+        analysis,
+        state.configs,
+        situation=state.context.report.situation if shown == "report" else None,
+        base=state.base.config,
+        newest=last_tested(state.trials, space.names),
+        position=state.context.position,
+        check=lambda choice: (
+            check(choice.config, space, state.trials, AGENT_RULES, state.base.config).reasons
+        ),
+        template=view.optimizer_template,
+    )
+    chosen = decided.value.config if decided.value is not None else None
+    yield answer(
+        "optimizer", watched, next((t for t, config in state.configs.items() if config == chosen), "")
+    )
+
+
+def _nobody(failure: str) -> Analysis:
+    """What the optimizer is told when the analysis cannot be read."""
+    return Analysis(
+        problem_diagnosis="unknown",
+        impact_assessment={},
+        primary_action="",
+        specific_recommendation="",
+        reasoning="",
+        expected_outcome=None,
+        by="nobody",
+        failure=failure,
+    )
+
+
+def energies(answers: Iterable[EnergyAnswer]) -> list[Energy]:
+    """Energies by model, what was told, and agent, in the order in which they appear."""
+    groups: dict[tuple[str, Shown, AgentName], list[EnergyAnswer]] = {}
+    for answer in answers:
+        groups.setdefault((answer.model, answer.shown, answer.agent), []).append(answer)
+    return [_energy(found) for found in groups.values()]
+
+
+def _energy(found: Sequence[EnergyAnswer]) -> Energy:
+    states: dict[str, dict[str, list[float]]] = {}
+    for answer in found:
+        states.setdefault(answer.state, {}).setdefault(answer.choice, []).append(answer.energy)
+    overall: MeanStd = mean_std([answer.energy for answer in found])
+    first = found[0]
+    return Energy(
+        model=first.model,
+        shown=first.shown,
+        agent=first.agent,
+        answers=len(found),
+        mean=overall.mean,
+        std=overall.std,
+        largest=fmean(fmean(_most_frequent(meanings)) for meanings in states.values()),
+        meanings=fmean(len(meanings) for meanings in states.values()),
+        named=sum(bool(answer.choice) for answer in found),
+    )
+
+
+def _most_frequent(meanings: Mapping[str, Sequence[float]]) -> Sequence[float]:
+    """The energies of the meaning with the most answers; of equally frequent ones, of that which came first."""
+    most = max(len(found) for found in meanings.values())
+    return next(found for found in meanings.values() if len(found) == most)
