@@ -118,6 +118,20 @@ class Analysis(Frozen):
     note: str = ""
     """What did not fit together in the answer, e.g. an action on another parameter than the recommendation."""
 
+    @classmethod
+    def missing(cls, failure: str, reasoning: str = "") -> Analysis:
+        """What stands where an agent's own analysis could not be used and nobody's takes its place."""
+        return cls(
+            problem_diagnosis="unknown",
+            impact_assessment={},
+            primary_action="",
+            specific_recommendation="",
+            reasoning=reasoning,
+            expected_outcome=None,
+            by="nobody",
+            failure=failure,
+        )
+
 
 class Decision(Frozen):
     """What the guard said of a proposed configuration."""

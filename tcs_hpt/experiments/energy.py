@@ -169,7 +169,7 @@ def _both(model: ChatModel, state: ExampleState, shown: Shown, repeat: int) -> I
         position=state.context.position,
         template=view.analysis_template,
     )
-    analysis = analysed.value or _nobody(analysed.failure)
+    analysis = analysed.value or Analysis.missing(analysed.failure)
     yield answer("analysis", watched, analysis.specific_recommendation)
 
     watched = _Watched(model)
@@ -189,20 +189,6 @@ def _both(model: ChatModel, state: ExampleState, shown: Shown, repeat: int) -> I
     chosen = decided.value.config if decided.value is not None else None
     yield answer(
         "optimizer", watched, next((t for t, config in state.configs.items() if config == chosen), "")
-    )
-
-
-def _nobody(failure: str) -> Analysis:
-    """What the optimizer is told when the analysis cannot be read."""
-    return Analysis(
-        problem_diagnosis="unknown",
-        impact_assessment={},
-        primary_action="",
-        specific_recommendation="",
-        reasoning="",
-        expected_outcome=None,
-        by="nobody",
-        failure=failure,
     )
 
 

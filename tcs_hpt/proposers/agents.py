@@ -78,16 +78,7 @@ class AgentsProposer:
         if not proposal.config:
             return proposal
         answered = self._analyst(context).bootstrap(proposal.config)
-        analysis = answered.value or Analysis(
-            problem_diagnosis="unknown",
-            impact_assessment={},
-            primary_action="",
-            specific_recommendation="",
-            reasoning="No trial ran yet.",
-            expected_outcome=None,
-            by="nobody",
-            failure=answered.failure,
-        )
+        analysis = answered.value or Analysis.missing(answered.failure, "No trial ran yet.")
         context.watch(Analysed(number=context.number, analysis=analysis))
         return proposal.model_copy(
             update={"analysis": analysis, "calls": answered.calls, "rejected": answered.rejected}

@@ -186,16 +186,7 @@ class RawView:
 
     def stand_in_analysis(self, context: ProposalContext, listed: CandidateList, failure: str) -> Analysis:
         """An empty one: the optimizer is told that there is none."""
-        return Analysis(
-            problem_diagnosis="unknown",
-            impact_assessment={},
-            primary_action="",
-            specific_recommendation="",
-            reasoning="",
-            expected_outcome=None,
-            by="nobody",
-            failure=failure,
-        )
+        return Analysis.missing(failure)
 
     def stand_in_choice(self, listed: CandidateList) -> tuple[Candidate, Source, str]:
         """The first of the drawn changes, which is as good as any other draw."""
