@@ -84,9 +84,7 @@ def tell_comparisons(
         _runs(database, suite, wanted, size),
         version=__version__,
         generated_at=utc_now(),
-        studies={s: studies_of(database, suite.comparison(size, s)) for s in wanted.starts}
-        if suite.trajectories is not None
-        else None,
+        studies={s: studies_of(database, suite.comparison(size, s)) for s in wanted.starts},
     )
     told(database, suite.title, text, folder, ["bench", "report", suite.name, "--size", size], quiet=quiet)
 

@@ -115,6 +115,13 @@ class Trajectories(Frozen):
     minimum: tuple[float, float]
 
 
+class Generations(Frozen):
+    """The best score of each generation of a genetic algorithm, with a line through them."""
+
+    base: str = ""
+    """A metric of every trial that holds the untuned model's score, in the unit of the objective; empty for none."""
+
+
 class Described(Frozen):
     """What every suite says of itself."""
 
@@ -175,6 +182,8 @@ class Suite(Described):
     published: Published | None = None
     trajectories: Trajectories | None = None
     """Drawn for every start, when the tasks have these parameters."""
+    generations: Generations | None = None
+    """Told for every start, of the methods that breed."""
 
     @model_validator(mode="before")
     @classmethod

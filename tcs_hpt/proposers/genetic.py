@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ TOURNAMENT = 2
 BARREN = 50
 """Generations in a row without an untested child, after which a configuration is drawn at random."""
 
+_GENERATION = re.compile(r"Generation (\d+) of populations of")
+"""Begins the reason of every proposal but the start and those that were drawn when nothing else was left."""
 _BREEDING = 8  # purpose of random numbers
 _DEAP_TURN = threading.Lock()
 
@@ -183,3 +186,11 @@ def _deap_random(seed: int) -> Iterator[None]:
             yield
         finally:
             random.setstate(before)
+
+
+def generation_of(proposal: Proposal) -> int | None:
+    """The generation that a trial of `ga` belongs to, as its proposal's reason says; 1 for the start, None for other methods' trials."""
+    if proposal.source == "start":
+        return 1
+    found = _GENERATION.match(proposal.reason) if proposal.source == "ga" else None
+    return int(found[1]) if found else None

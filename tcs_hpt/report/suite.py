@@ -11,11 +11,12 @@ from statistics import fmean
 
 from tcs_hpt.compare import Recorded
 from tcs_hpt.experiments.suites import Suite, SuiteSize
-from tcs_hpt.report import trajectories, words
+from tcs_hpt.report import generations, trajectories, words
 from tcs_hpt.report.comparison.files import flat, to_csv
 from tcs_hpt.report.comparison.means import MethodResult, TaskResult, mean_ranks, task_results
 from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import STARTS, Run, run_section
+from tcs_hpt.report.generations import ByGeneration, generation_sections, lineages
 from tcs_hpt.report.pages import page_template, replace_files
 from tcs_hpt.report.sections import Grid, Section, to_markdown
 from tcs_hpt.report.suite_figure import CAPTION, PUBLISHED, BestByTask
@@ -74,7 +75,7 @@ def write_suite(
         runs: When and where it was run.
         version: Of this package.
         generated_at: When the files are made.
-        studies: Of each start, for suites that draw trajectories.
+        studies: Of each start, for suites that draw ways or tell of generations.
 
     Raises:
         UserError: The folder cannot be written.
@@ -83,23 +84,27 @@ def write_suite(
 
     text = suite_sections(suite, size, rows, runs)
     scores: dict[str, BestByTask] = {start: _figure(suite, found) for start, found in rows.items() if found}
-    ways = {}
-    if suite.trajectories is not None:
-        ways = {f"{start}-ways": Ways(suite.trajectories, found) for start, found in (studies or {}).items()}
-        text[-1:-1] = [
-            Section(f"The ways from start {key.removesuffix('-ways')}", (), task=key) for key in ways
-        ]
-    drawn: dict[str, BestByTask | Ways] = {**scores, **ways}
+    more: dict[str, Ways | ByGeneration] = {}
+    for start, found in (studies or {}).items():
+        if suite.trajectories is not None:
+            more[f"{start}-ways"] = Ways(suite.trajectories, found)
+            text.insert(-1, Section(f"The ways from start {start}", task=f"{start}-ways"))
+        if suite.generations is not None:
+            more[f"{start}-generations"] = ByGeneration(lineages(found))
+            text.insert(-1, Section(f"Generation by generation, start {start}", task=f"{start}-generations"))
+            text[-1:-1] = generation_sections(suite.generations, found, start)
+    drawn: dict[str, BestByTask | Ways | ByGeneration] = {**scores, **more}
+    captions = {key: trajectories.CAPTION if key.endswith("-ways") else generations.CAPTION for key in more}
     page = page_template("comparison.html.j2").render(
         name=suite.title,
         kind="Benchmark suite",
         sections=text,
         figures={key: Markup(figure.svg(key)) for key, figure in drawn.items()},
-        captions=dict.fromkeys(scores, CAPTION) | dict.fromkeys(ways, trajectories.CAPTION),
+        captions=dict.fromkeys(scores, CAPTION) | captions,
         version=version,
         generated_at=generated_at,
     )
-    written = [section for section in text if section.task not in ways]
+    written = [section for section in text if section.task not in more]
     contents: dict[str, str | bytes] = {
         TABLE: to_markdown(suite.title, written),
         PAGE: page,
