@@ -66,7 +66,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     first = asked(tmp_path, "--methods", "expert")
     assert asked(tmp_path, "--methods", "expert") == first
     with (tmp_path / FILE).open("a", encoding="utf-8") as file:
-        file.write('{"problem": "ca\n')  # a run was killed here
+        file.write('{"problem": "ca')  # a run was killed here
     more = asked(tmp_path, "--methods", "expert,tcs")
     assert more[: len(first)] == first
     assert {r.method for r in more[len(first) :]} == {"tcs (scripted:first)"}

@@ -181,6 +181,8 @@ def run(units: Sequence[Unit], folder: Path, *, jobs: int) -> int:
         ):
             rows = [r for r in future.result() if (r.problem, r.seed, r.position, r.method) not in there]
             with (folder / FILE).open("a", encoding="utf-8") as file:
+                if file.tell() and not (folder / FILE).read_bytes().endswith(b"\n"):
+                    file.write("\n")  # behind half a line that a killed run left
                 file.write("".join(f"{row.model_dump_json()}\n" for row in rows))
             count += len(rows)
     finally:

@@ -109,6 +109,8 @@ def _ask(
         Progress(console=errors, transient=True, disable=quiet) as progress,
         path.open("a", encoding="utf-8") as file,
     ):
+        if file.tell() and not path.read_bytes().endswith(b"\n"):
+            file.write("\n")  # behind half a line that a killed run left
         bar = progress.add_task(opened.name, total=total, completed=min(len(known), total))
         try:
             for answer in study.ask(opened, states, wanted.shown, repeats=wanted.repeats, known=known):

@@ -137,6 +137,12 @@ def test_the_consistency_study_is_asked_once(tmp_path: Path, environment: dict[s
     folder = tmp_path / "home" / "comparisons" / "figure2-consistency-smoke"
     assert (folder / "table.md").read_text() in done.stdout
     assert f"| scripted:{script} | raw log | 2 | 1 | 1 | 0.01 | 0.01 | 0.01 | - |" in done.stdout
+    answers = folder / "answers.jsonl"
+    kept, cut, _ = answers.read_text().split("\n")
+    answers.write_text(f"{kept}\n{cut[:40]}")  # killed while it wrote the second
+    script.write_text(json.dumps(["still no idea"]))
+    assert hpt(environment, *command).returncode == 0
+    assert [json.loads(line)["repeat"] for line in answers.read_text().splitlines()[::2]] == [0, 1]
     script.write_text("[]")  # whoever asked again would get nothing
     again = hpt(environment, *command, "--quiet")
     assert (again.returncode, again.stdout.strip()) == (0, str(folder / "table.md"))
