@@ -289,12 +289,12 @@ class _Handler(BaseHTTPRequestHandler):
             part = {"status": f"pulling {BLOB[7:19]}", "digest": BLOB, "total": model.size}
             steps += [part, *(part | {"completed": model.size * share // 4} for share in (1, 2, 3, 4))]
             steps += [{"status": s} for s in ("verifying sha256 digest", "writing manifest", "success")]
+        if model is not None:  # before the client reads of the success
+            self._stub.installed[wanted] = model
         if body.get("stream", True):
             self._send_lines(iter(steps))
         else:
             self._send_json(steps[-1], status=500 if model is None else 200)
-        if model is not None:
-            self._stub.installed[wanted] = model
 
     def _generate(self, body: Json) -> None:
         model = self._named(body)

@@ -78,7 +78,7 @@ def test_check_prints_a_line_for_each_check_and_what_it_costs(run: Run, task: Pa
         "run",
     ]
     assert re.search(
-        r"\nA trial of the bare manifest takes .+ and [\d.]+ MB; a study of ten about ", done.stdout
+        r"\nA trial of the bare manifest takes .+ and [\d.]+ [kM]B; a study of ten about ", done.stdout
     )
     assert done.stdout.endswith(f"Ready for a study: tcs-hpt tune '{task}' --data-dir '{task}'\n")
 

@@ -331,7 +331,9 @@ def test_pretrained_weights_are_really_loaded(
         params(init="pretrained", model=name, dropout=0.4), [], data_dir if by_name else None
     )
     texts = ("good1 word2 word3", "bad4 word5")
-    assert logits(script, tokenizer, model, *texts).equal(logits(script, tokenizer, original, *texts))
+    assert logits(script, tokenizer, model, *texts).allclose(
+        logits(script, tokenizer, original, *texts), atol=1e-6
+    )
     assert model.config.dropout == 0.4
 
 
@@ -347,7 +349,8 @@ def test_the_files_named_in_the_sentence_are_enough(script: Any, pretrained: tup
     again, model = script.make_model(params(init="pretrained"), [], data_dir)
     text = "Good1 word2 unheard-of"
     assert again(text)["input_ids"] == tokenizer(text)["input_ids"]
-    assert logits(script, again, model, text).equal(logits(script, tokenizer, original, text))
+    # Not `equal`: where the weights lie in memory decides how some processors add, so the last bit may differ.
+    assert logits(script, again, model, text).allclose(logits(script, tokenizer, original, text), atol=1e-6)
 
 
 def test_without_weights_and_network_one_sentence_says_what_goes_where(script: Any, tmp_path: Path) -> None:
