@@ -147,10 +147,14 @@ class Dots:
         return figures.png(self._draw, width=self._width, height=self._height)
 
     def _draw(self, figure: Figure) -> None:
+        from matplotlib.ticker import FuncFormatter, NullFormatter
+
         panels = figure.subplots(1, len(self._states), sharey=True, squeeze=False)[0]
         for axes, state in zip(panels, self._states, strict=True):
             axes.set_title(figures.label(state, 28), fontsize=9)
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel("learning rate")
             for at, (model, shown) in enumerate(self._rows):
                 rates = [

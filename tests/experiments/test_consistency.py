@@ -125,6 +125,7 @@ def test_the_study_is_written(tmp_path: Path) -> None:
     page = (tmp_path / PAGE).read_text()
     Page(page)
     assert "n=3" in page
+    assert "mathdefault" not in page  # labels of the axis are plain numbers
     assert "<b>no</b>" not in page
     assert (tmp_path / IMAGE).read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / ROWS).read_text().count("\n") == 9
