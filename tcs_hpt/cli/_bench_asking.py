@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,7 @@ def run_asking(
     path = usual_folder(database, name) / ANSWERS
     note_run(database, name, this_run(database, store, name, name, 1))
     interrupted = False
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was answered is told
     try:
         for each in dict.fromkeys(
             part.strip() for part in (model or wanted.model).split(",") if part.strip()
@@ -78,6 +80,8 @@ def run_asking(
             _ask(each, states, suite, size, database, path, pull=pull, quiet=quiet)
     except KeyboardInterrupt:
         interrupted = True
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if answers_of(suite, size, database):
         tell_asking(suite, size, database, output=output, quiet=quiet)
     if interrupted:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from packaging.requirements import Requirement
 from rich.console import Console
 
 from tcs_hpt import __version__
@@ -92,11 +93,13 @@ def missing_extras(
         version: Of an installed package, None for a missing one.
     """
     missing: dict[str, list[str]] = {}
-    for requirement in requirements:
-        package = re.match(r"[A-Za-z0-9._-]+", requirement)
-        for extra in re.findall(r"""extra\s*==\s*["']([^"']+)["']""", requirement):
-            if package and extra not in NOT_FOR_USERS and version(package.group()) is None:
-                missing.setdefault(extra, []).append(package.group())
+    for text in requirements:
+        requirement = Requirement(text)
+        for extra in re.findall(r"""extra\s*==\s*["']([^"']+)["']""", text):
+            # Its other conditions count too: a package for another system is not missing on this one.
+            wanted = requirement.marker is not None and requirement.marker.evaluate({"extra": extra})
+            if wanted and extra not in NOT_FOR_USERS and version(requirement.name) is None:
+                missing.setdefault(extra, []).append(requirement.name)
     return {extra: tuple(dict.fromkeys(names)) for extra, names in sorted(missing.items())}
 
 

@@ -86,9 +86,7 @@ def token_energy(tokens: Sequence[Token]) -> float:
     known = [logit for logit in logits if logit is not None]
     if not known or len(known) < len(logits):
         raise ModelError(
-            "the model's backend does not tell the logits of what it writes"
-            if logits
-            else "the answer is empty",
+            "the model's backend does not tell the logits of what it writes",
             hint="Use a model of Transformers: --model transformers:PATH_OR_NAME.",
         )
     return -fmean(known)
@@ -126,7 +124,7 @@ def ask_energies(
     repeats: int,
     known: Iterable[EnergyAnswer] = (),
 ) -> Iterator[EnergyAnswer]:
-    """Ask both agents what `known` lacks, one prompt after the other.
+    """Ask both agents what `known` lacks, one prompt after the other; empty answers are left out.
 
     Raises:
         ModelError: The model gives no answer, or its backend knows no logits.
@@ -145,11 +143,13 @@ def _both(model: ChatModel, state: ExampleState, shown: Shown, repeat: int) -> I
     told = log_text(state.trials, max_tokens=600) if shown == "log" else state.context.report_text
     options = list(state.changes)
 
-    def answer(agent: AgentName, watched: _Watched, choice: str) -> EnergyAnswer:
+    def answers(agent: AgentName, watched: _Watched, choice: str) -> Iterator[EnergyAnswer]:
         reply = watched.reply
         if reply is None:
             raise ModelError("the model gave no answer", hint="Check it with `tcs-hpt models list`.")
-        return EnergyAnswer(
+        if not reply.text:  # nothing that could have an energy
+            return
+        yield EnergyAnswer(
             model=model.name,
             state=state.name,
             shown=shown,
@@ -170,7 +170,7 @@ def _both(model: ChatModel, state: ExampleState, shown: Shown, repeat: int) -> I
         template=view.analysis_template,
     )
     analysis = analysed.value or Analysis.missing(analysed.failure)
-    yield answer("analysis", watched, analysis.specific_recommendation)
+    yield from answers("analysis", watched, analysis.specific_recommendation)
 
     watched = _Watched(model)
     space = state.context.space
@@ -187,7 +187,7 @@ def _both(model: ChatModel, state: ExampleState, shown: Shown, repeat: int) -> I
         template=view.optimizer_template,
     )
     chosen = decided.value.config if decided.value is not None else None
-    yield answer(
+    yield from answers(
         "optimizer", watched, next((t for t, config in state.configs.items() if config == chosen), "")
     )
 

@@ -103,6 +103,11 @@ def make_proposer(
         if analysis_model is None or optimizer_model is None:
             raise UserError(f"method {method!r} needs a language model", hint="Name one with --model.")
         return AgentsProposer(analysis_model, optimizer_model, view, stand_in=stand_in)
+    if name == "ga" and colon:
+        raise UserError(
+            f"there is no method {method!r}: the size of a population is a whole number from 2 to 9999",
+            hint="For example ga:4, which breeds for the first time after four trials.",
+        )
     near = difflib.get_close_matches(method, METHODS, n=1)
     meant = f"Did you mean `{near[0]}`? " if near else ""
     raise UserError(

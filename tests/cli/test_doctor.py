@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,6 +193,16 @@ def test_only_a_store_that_cannot_be_opened_is_an_error() -> None:
     assert "cannot work" in closing(findings(facts))
     assert of(replace(FACTS, studies=None), "studies").text.startswith("none yet")
     assert of(FACTS, "studies").text == "3 in /data/studies.db"
+
+
+def test_a_package_for_another_system_is_not_missing_here() -> None:
+    other = "linux" if sys.platform == "darwin" else "darwin"
+    requirements = [
+        f"here>=1; (sys_platform == '{sys.platform}') and extra == 'tabular'",
+        f"elsewhere>=1; (sys_platform == '{other}') and extra == 'tabular'",
+    ]
+    assert missing_extras(requirements, {"here": "1.0"}.get) == {}
+    assert missing_extras(requirements, {}.get) == {"tabular": ("here",)}
 
 
 def test_extras_are_read_from_the_packages_metadata() -> None:

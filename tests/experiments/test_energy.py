@@ -66,7 +66,7 @@ def test_the_energy_of_an_answer_is_its_mean_negative_logit() -> None:
     with pytest.raises(ModelError, match="does not tell the logits") as error:
         token_energy([Token("a", -1.0, 12.0), Token("b", -1.0)])
     assert "transformers:" in error.value.hint
-    with pytest.raises(ModelError, match="empty"):
+    with pytest.raises(ModelError, match="does not tell the logits"):
         token_energy([])
 
 
@@ -94,6 +94,12 @@ def test_what_cannot_be_read_is_a_meaning_of_its_own_and_not_repaired() -> None:
     found = list(ask_energies(model, [STATE], ["report"], repeats=1))
     assert [(a.agent, a.choice, a.tokens) for a in found] == [("analysis", "", 14), ("optimizer", "", 14)]
     assert len(model.requests) == 2
+
+
+def test_empty_answers_are_left_out() -> None:
+    model = Sure(lambda request: "" if told_by_report(request) else obedient(request), lambda request: 10.0)
+    found = list(ask_energies(model, [STATE], ["log", "report"], repeats=1))
+    assert [(a.shown, a.agent) for a in found] == [("log", "analysis"), ("log", "optimizer")]
 
 
 def test_a_model_without_logits_is_an_error() -> None:
