@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 
 from tcs_hpt import __version__
-from tcs_hpt.cli._compare_results import this_run, told, usual_folder
+from tcs_hpt.cli._compare_results import confirmed, this_run, told, usual_folder
 from tcs_hpt.cli._comparing import How, carry_out, task_entry
 from tcs_hpt.cli._shared import open_model
 from tcs_hpt.compare import ModelPool, PlannedStudy, parse_contenders, plan, studies_of
@@ -40,6 +41,7 @@ def run_comparisons(
         typer.Exit: Somebody interrupted (130), or a study has no result (1).
     """
     wanted = suite.size(size)
+    how = replace(how, confirm=wanted.confirm)
     console = Console()
     interrupted = False
     with ModelPool(partial(open_model, console=Console(stderr=True), pull=pull), jobs=how.jobs) as models:
@@ -85,6 +87,7 @@ def tell_comparisons(
         version=__version__,
         generated_at=utc_now(),
         studies={s: studies_of(database, suite.comparison(size, s)) for s in wanted.starts},
+        confirmed={s: confirmed(database, suite.comparison(size, s)) for s in wanted.starts},
     )
     told(database, suite.title, text, folder, ["bench", "report", suite.name, "--size", size], quiet=quiet)
 

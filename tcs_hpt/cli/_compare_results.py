@@ -55,6 +55,7 @@ def this_run(database: Store, store: str, name: str, given_name: str, jobs: int)
         machine=f"{machine}, {platform.system()} {platform.machine()}",
         versions=", ".join(["tcs-hpt " + __version__, "Python " + platform.python_version(), *_versions()]),
         jobs=jobs,
+        cores=cores,
     )
 
 
@@ -136,13 +137,13 @@ def _write(
         rows,
         task_results(rows, against),
         history,
-        confirmed=_confirmed(database, name),
+        confirmed=confirmed(database, name),
         version=__version__,
         generated_at=utc_now(),
     )
 
 
-def _confirmed(database: Store, name: str) -> list[Section]:
+def confirmed(database: Store, name: str) -> list[Section]:
     """What is said of winners that were tried again."""
     return confirmation_sections(name, studies_of(database, name), studies_of(database, confirmation(name)))
 
@@ -175,7 +176,7 @@ def print_results(
     against: str,
     folder: Path,
 ) -> None:
-    text = sections(task_results(rows, against), runs, _confirmed(database, name))
+    text = sections(task_results(rows, against), runs, confirmed(database, name))
     told(
         database,
         f"Comparison {name}",

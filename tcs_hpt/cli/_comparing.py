@@ -84,7 +84,7 @@ def carry_out(
     enter(planned, database)
     note_run(database, name, run)
     try:
-        overs, interrupted = _run(planned, models, database, console, how)
+        overs, interrupted = run_planned(planned, models, database, console, how)
         if how.confirm and not interrupted:
             interrupted = _confirm(planned, models, database, console, how)
     except Exception:
@@ -102,7 +102,7 @@ def _confirm(
     repeats = plan_confirmation(name, winners(studies_of(database, name)), tasks, how.confirm)
     for study in repeats:
         prepare(study.spec, database)
-    return bool(repeats) and _run(repeats, models, database, console, how)[1]
+    return bool(repeats) and run_planned(repeats, models, database, console, how)[1]
 
 
 def _require_control(database: Store, name: str, planned: Sequence[PlannedStudy], against: str) -> None:
@@ -115,7 +115,7 @@ def _say_nothing(update: Update) -> None:
     pass
 
 
-def _run(
+def run_planned(
     planned: Sequence[PlannedStudy],
     models: ModelPool,
     database: Store,

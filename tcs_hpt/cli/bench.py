@@ -10,11 +10,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tcs_hpt.cli import _bench_asking, _bench_compare
+from tcs_hpt.cli import _bench_asking, _bench_compare, _bench_program, _bench_settings
 from tcs_hpt.cli._comparing import How
 from tcs_hpt.cli.options import DataDirOption, PullOption, PythonOption, StoreOption, existing_data_dir
 from tcs_hpt.errors import UserError
-from tcs_hpt.experiments.suites import SIZES, AskingSuite, load_suite, suite_names
+from tcs_hpt.experiments.suites import (
+    SIZES,
+    AnySuite,
+    AskingSuite,
+    ProgramSuite,
+    SettingsSuite,
+    load_suite,
+    suite_names,
+)
 from tcs_hpt.store import Store
 
 app = typer.Typer(help="Benchmark suites: many comparisons under one name.", no_args_is_help=True)
@@ -70,14 +78,21 @@ def run(
     suite.size(size)
     how = How(jobs=jobs, data_dir=existing_data_dir(data_dir), python=python, quiet=quiet)
     with Store.open(store or None) as database:
-        if isinstance(suite, AskingSuite):
-            _bench_asking.run_asking(
-                suite, size, database, model=model, pull=pull, store=store, output=output, quiet=quiet
-            )
-        else:
-            _bench_compare.run_comparisons(
-                suite, size, database, how=how, model=model, pull=pull, store=store, output=output
-            )
+        match suite:
+            case AskingSuite():
+                _bench_asking.run_asking(
+                    suite, size, database, model=model, pull=pull, store=store, output=output, quiet=quiet
+                )
+            case SettingsSuite():
+                _bench_settings.run_settings(suite, size, database, how=how, store=store, output=output)
+            case ProgramSuite():
+                _bench_program.run_program(
+                    suite, size, database, model=model, store=store, output=output, quiet=quiet
+                )
+            case _:
+                _bench_compare.run_comparisons(
+                    suite, size, database, how=how, model=model, pull=pull, store=store, output=output
+                )
 
 
 @app.command()
@@ -88,16 +103,30 @@ def report(
     suite = load_suite(name)
     suite.size(size)
     with Store.open(store or None) as database:
-        if isinstance(suite, AskingSuite):
-            there = bool(_bench_asking.answers_of(suite, size, database))
-        else:
-            there = any(_bench_compare.rows_by_start(suite, size, database).values())
-        if not there:
+        if not _is_there(suite, size, database):
             raise UserError(
                 f"nothing of suite {suite.name!r} at size {size} is in {database.label}",
                 hint=f"tcs-hpt bench run {name} --size {size}",
             )
-        if isinstance(suite, AskingSuite):
-            _bench_asking.tell_asking(suite, size, database, output=output)
-        else:
-            _bench_compare.tell_comparisons(suite, size, database, output=output)
+        match suite:
+            case AskingSuite():
+                _bench_asking.tell_asking(suite, size, database, output=output)
+            case SettingsSuite():
+                _bench_settings.tell_settings(suite, size, database, output=output)
+            case ProgramSuite():
+                _bench_program.tell_program(suite, size, database, output=output)
+            case _:
+                _bench_compare.tell_comparisons(suite, size, database, output=output)
+
+
+def _is_there(suite: AnySuite, size: str, database: Store) -> bool:
+    """Whether anything of it was run."""
+    match suite:
+        case AskingSuite():
+            return bool(_bench_asking.answers_of(suite, size, database))
+        case SettingsSuite():
+            return any(_bench_settings.trained(suite, size, database).values())
+        case ProgramSuite():
+            return _bench_program.has_results(suite, size, database)
+        case _:
+            return any(_bench_compare.rows_by_start(suite, size, database).values())

@@ -18,10 +18,11 @@ from tcs_hpt.compare._plan import (
     plan,
     study_name,
 )
-from tcs_hpt.compare._recorded import Recorded, recorded, studies_of
+from tcs_hpt.compare._recorded import SEPARATOR, Recorded, recorded, studies_of
 from tcs_hpt.compare._run import ComparisonRun, StudyBegan, StudyOver, TrialOver, Update
 
 __all__ = [
+    "SEPARATOR",
     "ComparisonRun",
     "Contender",
     "ModelPool",

@@ -6,6 +6,7 @@ The details of each start (intervals per task, failures by kind, cost) are in th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -15,7 +16,9 @@ from tcs_hpt.report import generations, trajectories, words
 from tcs_hpt.report.comparison.files import flat, to_csv
 from tcs_hpt.report.comparison.means import MethodResult, TaskResult, mean_ranks, task_results
 from tcs_hpt.report.comparison.rows import Row
-from tcs_hpt.report.comparison.text import STARTS, Run, run_section
+from tcs_hpt.report.comparison.text import STARTS, Run, cores_of, run_section
+from tcs_hpt.report.cost import NOTE as COST_NOTE
+from tcs_hpt.report.cost import cost_grid
 from tcs_hpt.report.generations import ByGeneration, generation_sections, lineages
 from tcs_hpt.report.pages import page_template, replace_files
 from tcs_hpt.report.sections import Grid, Section, to_markdown
@@ -49,7 +52,7 @@ def suite_sections(
     about = Section("What was run", lead)
     return [
         about,
-        *(_start(suite, start, found) for start, found in rows.items() if found),
+        *(_start(suite, start, found, cores_of(runs)) for start, found in rows.items() if found),
         run_section(runs),
     ]
 
@@ -64,6 +67,7 @@ def write_suite(
     version: str,
     generated_at: str,
     studies: Mapping[Start, Sequence[Recorded]] | None = None,
+    confirmed: Mapping[Start, Sequence[Section]] | None = None,
 ) -> list[Section]:
     """Write the table, the page, the figures of each start, and the rows of all starts; what was written, as sections.
 
@@ -76,6 +80,7 @@ def write_suite(
         version: Of this package.
         generated_at: When the files are made.
         studies: Of each start, for suites that draw ways or tell of generations.
+        confirmed: What is said of each start's winners that were tried again.
 
     Raises:
         UserError: The folder cannot be written.
@@ -93,6 +98,8 @@ def write_suite(
             more[f"{start}-generations"] = ByGeneration(lineages(found))
             text.insert(-1, Section(f"Generation by generation, start {start}", task=f"{start}-generations"))
             text[-1:-1] = generation_sections(suite.generations, found, start)
+    for start, sections in (confirmed or {}).items():
+        text[-1:-1] = [replace(section, title=f"Start {start}: {section.title}") for section in sections]
     drawn: dict[str, BestByTask | Ways | ByGeneration] = {**scores, **more}
     captions = {key: trajectories.CAPTION if key.endswith("-ways") else generations.CAPTION for key in more}
     page = page_template("comparison.html.j2").render(
@@ -123,7 +130,7 @@ def _trials(size: SuiteSize) -> str:
 # -- one start ----------------------------------------------------------------------------------------------
 
 
-def _start(suite: Suite, start: Start, rows: Sequence[Row]) -> Section:
+def _start(suite: Suite, start: Start, rows: Sequence[Row], cores: int) -> Section:
     results = task_results(rows, suite.control)
     labels = _labels(results)
     return Section(
@@ -133,8 +140,9 @@ def _start(suite: Suite, start: Start, rows: Sequence[Row]) -> Section:
             *_tests(suite, results, labels),
             _by_task("Mean of all trials of a study", suite, results, labels, lambda m: m.mean),
             _over_tasks(suite, results, labels),
+            cost_grid({label: _ran(results, label) for label in labels}, cores),
         ),
-        notes=tuple(_notes(suite, results)),
+        notes=(*_notes(suite, results), COST_NOTE),
         task=start,
     )
 
@@ -229,7 +237,7 @@ def _over_tasks(suite: Suite, results: Sequence[TaskResult], labels: Sequence[st
                 f"{ranks.mean[label]:.2f}" if ranks is not None and label in ranks.mean else words.MISSING,
                 words.MISSING if label == control else _record(results, label),
                 *(_against(suite, results, label) if averaged else ()),
-                *_ledger([row for r in results for m in r.methods if m.label == label for row in m.rows]),
+                *_ledger(_ran(results, label)),
             )
             for label in labels
         ),
@@ -260,8 +268,12 @@ def _against(suite: Suite, results: Sequence[TaskResult], label: str) -> tuple[s
     return f"{mean:+.2f}", f"{low:+.2f} to {high:+.2f}" if found.n > 1 else "unknown"
 
 
-def _ledger(rows: Sequence[Row]) -> tuple[str, ...]:
-    ran = [r for r in rows if r.trials]
+def _ran(results: Sequence[TaskResult], label: str) -> list[Row]:
+    """The method's studies that ran at least one trial, over all tasks."""
+    return [row for r in results for m in r.methods if m.label == label for row in m.rows if row.trials]
+
+
+def _ledger(ran: Sequence[Row]) -> tuple[str, ...]:
     if not ran:
         return (words.MISSING,) * 6
     asked = any(r.calls for r in ran)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tcs_hpt.execution.isolated import FUNCTION
 from tcs_hpt.records import (
     Analysis,
     FailureKind,
@@ -110,8 +111,14 @@ class StudySummary:
     completion_tokens: int
     thinking_seconds: float
     """Wall-clock time of all proposals."""
+    model_seconds: float
+    """Those of them in which a language model answered."""
     training_seconds: float
     """Wall-clock time of all trials."""
+    training_cpu_seconds: float
+    """Processor time of all trials."""
+    peak_memory_mb: float
+    """Of the largest trial."""
     analyses: int
     """Changes that the method's own optimizer chose with an analysis to follow."""
     deviations: tuple[int, ...]
@@ -211,7 +218,12 @@ def reproduce_command(study: StudySpec, trial: Trial, *, task_ref: str, store_ur
         trial: Any of its trials.
         task_ref: The task as the user would name it, a name or a folder.
         store_url: Database to record into; empty for the default one.
+
+    For a task that is a Python function, it is the call of that function.
     """
+    if study.task.command == FUNCTION:
+        params = {**study.task.fixed, **trial.config}
+        return f"{task_ref}({params!r}, trial)  # trial.seed is {trial.seed}"
     words = ["tcs-hpt", "tune", task_ref, "--method", "expert", "--trials", "1", "--seed", str(trial.seed)]
     if study.profile is not None:
         words += ["--profile", study.profile]
@@ -260,7 +272,10 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
         prompt_tokens=sum(c.prompt_tokens for c in calls),
         completion_tokens=sum(c.completion_tokens for c in calls),
         thinking_seconds=sum(p.seconds for p in proposals),
+        model_seconds=sum(c.seconds for c in calls),
         training_seconds=sum(t.usage.wall_seconds for t in everything),
+        training_cpu_seconds=sum(t.usage.cpu_seconds for t in everything),
+        peak_memory_mb=max((t.usage.peak_memory_mb for t in everything), default=0.0),
         analyses=len(followable),
         deviations=tuple(t.number for t in followable if t.proposal.deviation),
         predictions=tuple(c for c in checks if c is not None),

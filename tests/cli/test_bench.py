@@ -155,3 +155,102 @@ def test_a_model_that_is_not_there_is_told(environment: dict[str, str]) -> None:
     assert done.returncode != 0
     assert "hint:" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_winners_of_a_suite_are_tried_again(tmp_path: Path, suite: Path, environment: dict[str, str]) -> None:
+    suite.write_text(suite.read_text().replace('takes = "seconds"', 'takes = "seconds"\nconfirm = 2'))
+    done = hpt(environment, "bench", "run", str(suite), "--size", "smoke", "--model", "scripted:first")
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / "home" / "comparisons" / "mine-smoke" / "table.md").read_text()
+    for start in ("cold", "defaults"):
+        assert f"## Start {start}: mine: the winners again, on 2 fresh training seeds" in table
+    assert table.index("the winners again") < table.index("## How it was run")
+
+
+SETTINGS = """
+schema = 1
+kind = "settings"
+name = "rates"
+title = "Two rates"
+task = "{task}"
+control = "low"
+[settings.low]
+lr = 0.001
+[settings.high]
+lr = {high}
+[sizes.quick]
+profile = "smoke"
+takes = "seconds"
+seeds = 2
+"""
+
+
+def settings(tmp_path: Path, high: float = 0.1) -> Path:
+    from .test_commands import MANIFEST
+
+    task = my_task(tmp_path / "toy", manifest=MANIFEST + PROFILE)
+    path = tmp_path / "rates.toml"
+    path.write_text(SETTINGS.format(task=task, high=high))
+    return path
+
+
+def test_settings_are_trained_once_and_told(tmp_path: Path, environment: dict[str, str]) -> None:
+    command = ["bench", "run", str(settings(tmp_path))]
+    done = hpt(environment, *command)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "home" / "comparisons" / "rates-quick"
+    table = (folder / "table.md").read_text()
+    assert table in done.stdout
+    assert "4 of 4 trainings over" in table
+    assert "| setting | trainings | val_accuracy | against low | 95 % interval |" in table
+    with (folder / "rows.csv").open() as file:
+        rows = {(row["setting"], row["seed"]): row for row in csv.DictReader(file)}
+    assert len(rows) == 4
+    assert float(rows["low", "0"]["value"]) != float(rows["high", "0"]["value"])
+    assert hpt(environment, *command, "--quiet").stdout.strip() == str(folder / "table.md")
+    with Store.open(environment["TCS_HPT_STORE"]) as store:
+        assert [len(store.load_trials(row.name)) for row in store.list_studies()] == [1] * 4
+    told = hpt(environment, "bench", "report", command[-1], "-o", str(tmp_path / "copy"))
+    assert (tmp_path / "copy" / "table.md").read_text() in told.stdout
+
+
+def test_a_setting_outside_the_space_is_refused_before_anything_runs(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    done = hpt(environment, "bench", "run", str(settings(tmp_path, high=9.0)))
+    assert done.returncode == 2
+    assert "lr must be between 0.0001 and 1.0" in done.stderr
+    nothing = hpt(environment, "bench", "report", str(tmp_path / "rates.toml"))
+    assert "nothing of suite 'rates' at size quick" in nothing.stderr
+
+
+PROGRAM = """
+schema = 1
+kind = "program"
+name = "own"
+title = "A program"
+module = "benchmarks.dev"
+needs = [{needs}]
+[sizes.quick]
+takes = "seconds"
+amount = "1 study"
+run = ["run", "--problems", "svm_digits", "--methods", "random", "--seeds", "1", "--trials", "2", "--out", "{{out}}"]
+report = ["report", "{{out}}", "--control", "random"]
+"""
+
+
+def test_a_program_of_the_checkout_is_a_suite(tmp_path: Path, environment: dict[str, str]) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(PROGRAM.format(needs=""))
+    done = hpt(environment, "bench", "run", str(path))
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / "home" / "comparisons" / "own-quick" / "table.md").read_text()
+    assert table in done.stdout
+    assert "| `random` |" in table
+    told = hpt(environment, "bench", "report", str(path), "-o", str(tmp_path / "copy"))
+    assert (tmp_path / "copy" / "table.md").read_text() == table
+    assert table in told.stdout
+    path.write_text(PROGRAM.format(needs='"no_such_package"'))
+    missing = hpt(environment, "bench", "run", str(path))
+    assert missing.returncode == 2
+    assert "needs the package no_such_package" in missing.stderr

@@ -1,18 +1,29 @@
 from __future__ import annotations
 
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tcs_hpt import bundled
-from tcs_hpt.catalog import list_tasks
-from tcs_hpt.compare import parse_contenders
+from tcs_hpt.catalog import list_tasks, load_task
+from tcs_hpt.compare import TaskEntry, parse_contenders
 from tcs_hpt.errors import UserError
 from tcs_hpt.experiments.consistency import prompt_for
+from tcs_hpt.experiments.settings_studies import plan_settings
 from tcs_hpt.experiments.states import find_states
-from tcs_hpt.experiments.suites import SIZES, AskingSuite, Suite, load_suite, read_suite, suite_names
+from tcs_hpt.experiments.suites import (
+    SIZES,
+    AskingSuite,
+    ProgramSuite,
+    SettingsSuite,
+    Suite,
+    load_suite,
+    read_suite,
+    suite_names,
+)
 
 SMALL = """
 schema = 1
@@ -73,6 +84,18 @@ def test_every_suite_of_ours_can_be_run(name: str) -> None:
         for study in suite.sizes.values():
             states = find_states(study.states)
             assert suite.kind != "consistency" or all(prompt_for(state, "log") for state in states)
+        return
+    if isinstance(suite, SettingsSuite):
+        assert suite.task in list_tasks()
+        for name in suite.sizes:
+            task = load_task(suite.task)
+            size = suite.size(name)
+            entry = TaskEntry(task.spec.with_profile(size.profile), task.folder, size.profile)
+            planned = plan_settings(suite, name, entry)
+            assert len({p.spec.name for p in planned}) == size.seeds * len(size.settings)
+        return
+    if isinstance(suite, ProgramSuite):
+        assert find_spec(suite.module) is not None
         return
     for size in suite.sizes.values():
         for part in size.parts:
@@ -163,3 +186,57 @@ def test_suites_are_found_by_name_or_path(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no size 'quik'") as error:
         load_suite("table1").size("quik")
     assert "Did you mean `quick`?" in error.value.hint
+
+
+SETTINGS = """
+schema = 1
+kind = "settings"
+name = "rates"
+title = "Two rates"
+task = "mlp_digits"
+control = "low"
+[settings.low]
+lr = 0.001
+[settings.high]
+lr = 0.1
+[sizes.quick]
+profile = "smoke"
+takes = "seconds"
+seeds = 2
+"""
+
+
+def test_settings_are_studies_of_one_trial_with_everything_fixed_that_they_name(tmp_path: Path) -> None:
+    suite = read_suite(written(tmp_path, SETTINGS))
+    assert isinstance(suite, SettingsSuite)
+    assert (suite.size("quick").settings, suite.size("quick").amount) == (("low", "high"), "4 trainings")
+    task = load_task("mlp_digits")
+    planned = plan_settings(suite, "quick", TaskEntry(task.spec.with_profile("smoke"), task.folder, "smoke"))
+    assert [(p.spec.name, p.spec.seed, p.spec.trials, p.spec.task.fixed["lr"]) for p in planned] == [
+        ("rates-quick--low--0", 0, 1, 0.001),
+        ("rates-quick--high--0", 0, 1, 0.1),
+        ("rates-quick--low--1", 1, 1, 0.001),
+        ("rates-quick--high--1", 1, 1, 0.1),
+    ]
+    assert all("lr" not in p.spec.task.params for p in planned)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('control = "low"', 'control = "middle"', "'middle' must be among the settings of size quick"),
+        ("seeds = 2", 'seeds = 2\nsettings = ["low", "none"]', "settings that are not there: none"),
+        ("[settings.high]\nlr = 0.1\n", "", "at least 2 items"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_suite(written(tmp_path, SETTINGS, old, new))
+
+
+def test_a_setting_that_the_task_does_not_know_is_told(tmp_path: Path) -> None:
+    suite = read_suite(written(tmp_path, SETTINGS, "[settings.high]\nlr", "[settings.high]\nrate"))
+    assert isinstance(suite, SettingsSuite)
+    task = load_task("mlp_digits")
+    with pytest.raises(UserError, match="no parameter 'rate'"):
+        plan_settings(suite, "quick", TaskEntry(task.spec, task.folder))

@@ -71,7 +71,13 @@ class Row(Frozen):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     thinking_seconds: float = 0.0
+    model_seconds: float = 0.0
+    """Those of them in which a language model answered."""
     training_seconds: float = 0.0
+    training_cpu_seconds: float = 0.0
+    """Processor time of all trials."""
+    peak_memory_mb: float = 0.0
+    """Of the largest trial."""
 
     @property
     def counts(self) -> bool:
@@ -148,5 +154,8 @@ def row_of(study: Recorded, failure: str = "") -> Row:
         prompt_tokens=summary.prompt_tokens,
         completion_tokens=summary.completion_tokens,
         thinking_seconds=summary.thinking_seconds,
+        model_seconds=summary.model_seconds,
         training_seconds=summary.training_seconds,
+        training_cpu_seconds=summary.training_cpu_seconds,
+        peak_memory_mb=summary.peak_memory_mb,
     )

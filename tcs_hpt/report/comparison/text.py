@@ -16,6 +16,8 @@ from tcs_hpt.report.comparison.means import (
     summed,
 )
 from tcs_hpt.report.comparison.rows import Row
+from tcs_hpt.report.cost import NOTE as COST_NOTE
+from tcs_hpt.report.cost import cost_grid
 from tcs_hpt.report.live import STOPPED
 from tcs_hpt.report.sections import Grid, Section
 from tcs_hpt.spec import Frozen
@@ -36,6 +38,8 @@ class Run(Frozen):
     versions: str
     jobs: int
     """Studies at the same time."""
+    cores: int = 0
+    """Of the machine; 0 in records that do not say."""
 
 
 STARTS: dict[str, str] = {
@@ -50,7 +54,7 @@ def sections(
     results: Sequence[TaskResult], runs: Sequence[Run] = (), confirmed: Sequence[Section] = ()
 ) -> list[Section]:
     """Everything there is to say, task by task, over all tasks, of winners that were tried again, and how it was run."""
-    found = [_task_section(result) for result in results]
+    found = [_task_section(result, cores_of(runs)) for result in results]
     ranks = mean_ranks(results)
     if ranks is not None:
         found.append(_rank_section(ranks))
@@ -60,18 +64,28 @@ def sections(
     return [*found, *confirmed, run_section(runs)]
 
 
+def cores_of(runs: Sequence[Run]) -> int:
+    """Cores of the machine that it ran on, the largest if there were several; 0 where nobody wrote them down."""
+    return max((run.cores for run in runs), default=0)
+
+
 # -- one task -----------------------------------------------------------------------------------------------
 
 
-def _task_section(result: TaskResult) -> Section:
+def _task_section(result: TaskResult, cores: int) -> Section:
     objective = result.objective
     better = "higher" if objective.direction == "maximize" else "lower"
     rows = result.rows
     return Section(
         title=f"{result.task}: {objective.metric}, {better} is better",
         lead=(_setting(rows),),
-        grids=(_scores(result), *_differences(result), _ledger(result)),
-        notes=tuple(_notes(result)),
+        grids=(
+            _scores(result),
+            *_differences(result),
+            _ledger(result),
+            cost_grid({m.label: [r for r in m.rows if r.trials] for m in result.methods}, cores),
+        ),
+        notes=(*_notes(result), COST_NOTE),
         task=result.task,
     )
 

@@ -1,4 +1,4 @@
-"""Suites: comparisons that are always made in the same way, as data. `benchmarks/NAME.toml` describes one.
+"""Suites that compare methods, study by study.
 
     schema = 1
     name = "table1"
@@ -8,6 +8,7 @@
     [sizes.quick]
     profile = "quick"
     takes = "about an hour on two cores"
+    confirm = 3                        # fresh training seeds on which the winners are tried again; none if not given
     [[sizes.quick.parts]]
     tasks = ["gcn_cora"]
     seeds = 3
@@ -22,22 +23,15 @@ Each start of a suite is one comparison of the store, so a suite that was cut sh
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from itertools import product
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from tcs_hpt import bundled
-from tcs_hpt.catalog.wording import meant
-from tcs_hpt.errors import UserError
-from tcs_hpt.experiments.consistency import Shown
+from tcs_hpt.experiments.suites._base import Described, Size, size_of
 from tcs_hpt.spec import Frozen, Start
 
-Size: TypeAlias = Literal["smoke", "quick", "paper"]
-SIZES: tuple[Size, ...] = get_args(Size)
 INHERITED = ("tasks", "methods", "starts")
 """Fields of a part that a suite may give for all of its parts."""
 
@@ -66,6 +60,8 @@ class SuiteSize(Frozen):
     """How long, and where; for a person."""
     model: str = "auto"
     """Who answers, unless the user names a model."""
+    confirm: int = Field(default=0, ge=0)
+    """Fresh training seeds on which each method's winner and the start are tried again."""
     parts: tuple[Part, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -122,52 +118,6 @@ class Generations(Frozen):
     """A metric of every trial that holds the untuned model's score, in the unit of the objective; empty for none."""
 
 
-class Described(Frozen):
-    """What every suite says of itself."""
-
-    schema_: Literal[1] = Field(alias="schema")
-    name: str
-    title: str
-    description: str = ""
-
-
-class AskingSize(Frozen):
-    """A study that asks models, as it is run."""
-
-    takes: str
-    model: str = "auto"
-    """Who is asked, unless the user names a model; several with commas."""
-    states: tuple[str, ...] = Field(min_length=1)
-    """Example states of a study; for the consistency study, such that have a learning rate."""
-    shown: tuple[Shown, ...] = Field(min_length=1)
-    repeats: int = Field(ge=1)
-
-    @property
-    def amount(self) -> str:
-        """How much it is."""
-        return f"{self.questions} questions to each model"
-
-    @property
-    def questions(self) -> int:
-        """How often a model is asked."""
-        return len(self.states) * len(self.shown) * self.repeats
-
-
-class AskingSuite(Described):
-    """A suite that asks models the same thing again and again: `consistency` for a learning rate, `energy` both agents."""
-
-    kind: Literal["consistency", "energy"]
-    sizes: Mapping[Size, AskingSize]
-
-    def size(self, name: str) -> AskingSize:
-        """One of its sizes.
-
-        Raises:
-            UserError: It has none of this name.
-        """
-        return _size(self.name, self.sizes, name)
-
-
 class Suite(Described):
     """A suite of comparisons."""
 
@@ -209,69 +159,8 @@ class Suite(Described):
         Raises:
             UserError: It has none of this name.
         """
-        return _size(self.name, self.sizes, name)
+        return size_of(self.name, self.sizes, name)
 
     def comparison(self, size: str, start: Start) -> str:
         """Name of the comparison in the store that holds one start of one size."""
         return f"{self.name}-{size}-{start}"
-
-
-AnySuite: TypeAlias = Suite | AskingSuite
-_KINDS: dict[str, type[AnySuite]] = {"compare": Suite, "consistency": AskingSuite, "energy": AskingSuite}
-AnySize = TypeVar("AnySize", SuiteSize, AskingSize)
-
-
-def _size(suite: str, sizes: Mapping[Size, AnySize], name: str) -> AnySize:
-    found = next((size for key, size in sizes.items() if key == name), None)
-    if found is None:
-        raise UserError(
-            f"suite {suite!r} has no size {name!r}",
-            hint=f"{meant(name, tuple(sizes), 1)}Sizes: {', '.join(sizes)}.",
-        )
-    return found
-
-
-def suite_names() -> tuple[str, ...]:
-    """Names of the suites, sorted."""
-    return tuple(sorted(path.stem for path in bundled.folder("benchmarks").glob("*.toml")))
-
-
-def load_suite(name: str) -> AnySuite:
-    """Read a suite by its name, or from a file of that path.
-
-    Raises:
-        UserError: There is no such suite, or its file does not describe one.
-    """
-    path = Path(name) if name.endswith(".toml") else bundled.folder("benchmarks") / f"{name}.toml"
-    if name not in suite_names() and not (name.endswith(".toml") and path.is_file()):
-        known = suite_names()
-        raise UserError(
-            f"there is no suite {name!r}",
-            hint=f"{meant(name, known, 1)}Suites: {', '.join(known)}. Or give the path of a .toml file.",
-        )
-    return read_suite(path)
-
-
-def read_suite(path: Path) -> AnySuite:
-    """Read the file of a suite.
-
-    Raises:
-        UserError: It cannot be read, or does not describe a suite; the first problem is named with its place.
-    """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        kind = _KINDS.get(str(raw.get("kind", "compare")))
-        if kind is None:
-            raise UserError(
-                f"{path} is of kind {raw['kind']!r}, which no suite is", hint=f"Kinds: {', '.join(_KINDS)}."
-            )
-        return kind.model_validate(raw)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}", hint="It must be a TOML file.") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{path} does not describe a suite: {place}: {first['msg']}",
-            hint="See benchmarks/table1.toml for one that does.",
-        ) from error

@@ -1,0 +1,105 @@
+"""Suites that are programs of a checkout, on the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import typer
+
+from tcs_hpt import bundled
+from tcs_hpt.cli._compare_results import note_run, this_run, usual_folder
+from tcs_hpt.errors import UserError
+from tcs_hpt.experiments.suites import ProgramSuite
+from tcs_hpt.report.pages import replace_file
+from tcs_hpt.store import Store
+
+TABLE = "table.md"
+
+
+def run_program(
+    suite: ProgramSuite,
+    size: str,
+    database: Store,
+    *,
+    model: str,
+    store: str,
+    output: Path | None,
+    quiet: bool,
+) -> None:
+    """Run what is left of it, and write and print its tables.
+
+    Raises:
+        UserError: This is no checkout, or a package is missing.
+        typer.Exit: The program failed; with its exit code.
+    """
+    wanted = suite.size(size)
+    checkout = _checkout(suite)
+    name = f"{suite.name}-{size}"
+    folder = _results(suite, size, database)
+    folder.mkdir(parents=True, exist_ok=True)
+    note_run(database, name, this_run(database, store, name, name, 1))
+    command = _command(suite, wanted.run, folder, model or wanted.model)
+    done = subprocess.run(command, cwd=checkout, stdout=subprocess.DEVNULL if quiet else None, check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode if done.returncode > 0 else 128 - done.returncode)
+    tell_program(suite, size, database, output=output, quiet=quiet)
+
+
+def has_results(suite: ProgramSuite, size: str, database: Store) -> bool:
+    """Whether anything of it was run."""
+    folder = _results(suite, size, database)
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def tell_program(
+    suite: ProgramSuite, size: str, database: Store, *, output: Path | None, quiet: bool = False
+) -> None:
+    """Write the program's own tables as Markdown, and print them.
+
+    Raises:
+        UserError: This is no checkout, or a package is missing.
+        typer.Exit: The program failed; with its exit code.
+    """
+    wanted = suite.size(size)
+    command = _command(suite, wanted.report, _results(suite, size, database), wanted.model)
+    done = subprocess.run(command, cwd=_checkout(suite), stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode if done.returncode > 0 else 128 - done.returncode)
+    folder = output or usual_folder(database, f"{suite.name}-{size}")
+    text = "\n\n".join(part for part in (f"# {suite.title}", suite.description, done.stdout) if part)
+    replace_file(folder / TABLE, text)
+    print(folder / TABLE if quiet else f"{text}\ntable:  {folder / TABLE}")
+
+
+def _results(suite: ProgramSuite, size: str, database: Store) -> Path:
+    return (usual_folder(database, f"{suite.name}-{size}") / "results").absolute()
+
+
+def _command(suite: ProgramSuite, words: Sequence[str], out: Path, model: str) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        suite.module,
+        *(word.replace("{out}", str(out)).replace("{model}", model) for word in words),
+    ]
+
+
+def _checkout(suite: ProgramSuite) -> Path:
+    """The folder above the suites, if their programs are there."""
+    root = bundled.folder("benchmarks").parent
+    if not root.joinpath(*suite.module.split(".")).exists():
+        raise UserError(
+            f"suite {suite.name!r} is a program of the project's checkout, which the installed package does not hold",
+            hint="Clone the project, run `make test` there once, and give the same command in it.",
+        )
+    missing = [name for name in suite.needs if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"suite {suite.name!r} needs the package {', '.join(missing)}",
+            hint="In the checkout: pip install --constraint constraints.txt --editable '.[dev]'",
+        )
+    return root

@@ -1,0 +1,76 @@
+"""What choosing and training used of a machine, and an estimate of the energy. Pure.
+
+The estimate is that of Green Algorithms (Lannelongue, Grealey and Inouye, Advanced Science 2021, doi 10.1002/advs.202100707):
+
+    energy = (core seconds x watts of a core + seconds x GB of memory x watts of a GB) / 3600      [Wh]
+
+with their 12 W for a core of an unknown processor and 0.3725 W for a GB of memory. Ours differs in that nothing is added for cooling (their
+factor for a data centre is 1.67), a core counts for the time that it computed, and GPUs are not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from tcs_hpt.report import words
+from tcs_hpt.report.comparison.rows import Row
+from tcs_hpt.report.sections import Grid
+
+CORE_WATTS = 12.0
+MEMORY_WATTS = 0.3725
+"""Of a GB."""
+
+
+def energy_wh(core_seconds: float, seconds: float = 0.0, memory_mb: float = 0.0) -> float:
+    """Energy of a computation [Wh].
+
+    Args:
+        core_seconds: Time that cores computed, added up over cores.
+        seconds: Wall-clock time for which the memory was held.
+        memory_mb: Held memory [MiB].
+    """
+    gigabytes = memory_mb * 2**20 / 1e9
+    return (core_seconds * CORE_WATTS + seconds * gigabytes * MEMORY_WATTS) / 3600
+
+
+def choosing_wh(row: Row, cores: int) -> float:
+    """Energy of a study's choosing, at most [Wh]: all cores while a model answers, one core for the rest."""
+    answering = min(row.model_seconds, row.thinking_seconds)
+    return energy_wh(answering * cores + row.thinking_seconds - answering)
+
+
+def training_wh(row: Row) -> float:
+    """Energy of a study's trials [Wh]; each is taken to have held the largest trial's memory."""
+    return energy_wh(row.training_cpu_seconds, row.training_seconds, row.peak_memory_mb)
+
+
+def cost_grid(rows: Mapping[str, Sequence[Row]], cores: int) -> Grid:
+    """Means of a study, by method.
+
+    Args:
+        rows: The studies of each method that ran at least one trial.
+        cores: Of the machine that it ran on; 0 where nobody wrote them down.
+    """
+    return Grid(
+        title="What the machine did; means of a study, energy estimated",
+        columns=("method", "training CPU s", "peak MiB of a trial", "choosing Wh, at most", "training Wh"),
+        rows=tuple(
+            (
+                label,
+                f"{fmean(r.training_cpu_seconds for r in found):,.1f}",
+                f"{max(r.peak_memory_mb for r in found):,.0f}",
+                f"{fmean(choosing_wh(r, cores) for r in found):.3f}" if cores else words.MISSING,
+                f"{fmean(training_wh(r) for r in found):.3f}",
+            )
+            for label, found in rows.items()
+            if found
+        ),
+    )
+
+
+NOTE = (
+    f"Energy is estimated, not measured: {CORE_WATTS:.0f} W for each core that computes and {MEMORY_WATTS} W for each GB of memory (Green Algorithms, "
+    "2021), without GPUs and cooling; while a model answers, all cores count, wherever it runs."
+)
+"""Belongs below every such table."""

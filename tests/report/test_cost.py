@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tcs_hpt.report.cost import choosing_wh, cost_grid, energy_wh, training_wh
+
+from .test_comparison import make_row
+
+
+def test_energy_is_watts_times_hours() -> None:
+    assert energy_wh(3600) == pytest.approx(12.0)  # one core for an hour
+    assert energy_wh(0, seconds=3600, memory_mb=1e9 / 2**20) == pytest.approx(0.3725)  # one GB for an hour
+    assert energy_wh(7200, seconds=3600, memory_mb=8e9 / 2**20) == pytest.approx(24 + 2.98)
+
+
+def test_all_cores_count_while_a_model_answers() -> None:
+    row = make_row("tcs", 0, 0.5, thinking_seconds=100.0, model_seconds=90.0)
+    assert choosing_wh(row, cores=4) == pytest.approx(energy_wh(90 * 4 + 10))
+    assert choosing_wh(row.model_copy(update={"model_seconds": 200.0}), cores=1) == pytest.approx(
+        energy_wh(100)
+    )
+
+
+def test_a_method_costs_the_mean_of_its_studies() -> None:
+    used: dict[str, Any] = {"training_seconds": 30.0, "peak_memory_mb": 500.0}
+    rows = [
+        make_row("random", seed, 0.5, training_cpu_seconds=cpu, **used)
+        for seed, cpu in enumerate((40.0, 60.0))
+    ]
+    grid = cost_grid({"random": rows, "nobody": []}, cores=2)
+    assert grid.rows == (
+        ("random", "50.0", "500", "0.000", f"{(training_wh(rows[0]) + training_wh(rows[1])) / 2:.3f}"),
+    )
+    assert cost_grid({"random": rows}, cores=0).rows[0][3] == "-"
