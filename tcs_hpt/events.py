@@ -73,6 +73,16 @@ class EpochReported(Frozen):
     epoch: EpochRecord
 
 
+class StopAsked(Frozen):
+    """The running script was asked to stop early; it may take its time, or not listen."""
+
+    kind: Literal["stop_asked"] = "stop_asked"
+    number: int
+    epoch: int
+    """Its last epoch so far."""
+    reason: str
+
+
 class TrialEnded(Frozen):
     """A trial finished, failed or was interrupted."""
 
@@ -88,7 +98,7 @@ class StudyEnded(Frozen):
 
 
 Event: TypeAlias = Annotated[
-    StudyStarted | Thinking | Analysed | Proposed | TrialStarted | EpochReported | TrialEnded | StudyEnded,
+    StudyStarted | Thinking | Analysed | Proposed | TrialStarted | EpochReported | StopAsked | TrialEnded | StudyEnded,
     Field(discriminator="kind"),
 ]
 

@@ -222,6 +222,8 @@ class Trial(Frozen):
     """Files that the script left in its artifact folder."""
     replicate_of: int | None = None
     """Number of the trial that this one repeats on purpose."""
+    stopped_early: str = ""
+    """Why it was asked to stop before its last epoch; empty when it was not."""
 
     @property
     def consumes_budget(self) -> bool:

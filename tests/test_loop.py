@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tcs_hpt.errors import UserError
-from tcs_hpt.events import Event
+from tcs_hpt.events import Event, StopAsked
 from tcs_hpt.execution import Job, RunResult
 from tcs_hpt.llm.scripted import ScriptedModel, first_choice
 from tcs_hpt.loop import Study, prepare
@@ -286,3 +286,37 @@ def test_every_method_is_reproducible(store: Store, tmp_path: Path, method: str,
         assert first[0] == space.defaults()
     if method in ("coin", "random"):
         assert configs("c", 2) != first
+
+
+class PatientExecutor(FakeExecutor):
+    """Trains ten epochs unless it is asked to stop, as a script does that looks at `should_stop()`."""
+
+    def run(self, job: Job, on_epoch: Callable[[EpochRecord], None]) -> RunResult:
+        self.jobs.append(job)
+        top = 0.9 if job.number <= 4 else 0.3
+        epochs = []
+        for i in range(1, 11):
+            epochs.append(EpochRecord(epoch=i, metrics={"val_accuracy": top * (1 - 0.5**i)}))
+            on_epoch(epochs[-1])
+            if (job.folder / "stop").exists():
+                break
+        value = epochs[-1].metrics["val_accuracy"]
+        return RunResult("finished", value, {"val_accuracy": value}, tuple(epochs), None, Usage())
+
+
+def test_a_trial_that_is_not_worth_its_time_is_asked_to_stop(store: Store, tmp_path: Path) -> None:
+    seen: list[Event] = []
+    study = make(store, tmp_path, RandomProposer(), PatientExecutor(), trials=6, prune="median")
+    for number in range(1, 7):
+        (tmp_path / "s" / f"trial_{number:04d}").mkdir(parents=True)
+    study.folder = tmp_path / "s"
+    study.watchers = [seen.append]
+    study.run()
+    trials = store.load_trials(study.spec.name)
+    assert [len(t.epochs) for t in trials] == [10, 10, 10, 10, 2, 2]
+    assert [bool(t.stopped_early) for t in trials] == [False] * 4 + [True] * 2
+    assert "worse than the median" in trials[4].stopped_early
+    asked = [e for e in seen if isinstance(e, StopAsked)]
+    assert [(e.number, e.epoch) for e in asked] == [(5, 2), (6, 2)]
+    assert asked[0].reason == trials[4].stopped_early
+    assert trials[4].value is not None

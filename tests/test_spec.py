@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from tcs_hpt.errors import UserError
-from tcs_hpt.spec import Objective, middle
+from tcs_hpt.spec import ConfigFile, MetricsSource, Objective, StudySpec, TaskSpec, middle
 from tests.build import PARAMS, study, task
 
 
@@ -143,3 +144,98 @@ def test_a_study_name_cannot_be_a_path(name: str) -> None:
 def test_specs_survive_json() -> None:
     spec = study()
     assert type(spec).model_validate_json(spec.model_dump_json(by_alias=True)) == spec
+
+
+SCRIPT: dict[str, Any] = {
+    "run_in": "task",
+    "env": {"LR": "{lr}", "RATE": "x{momentum}"},
+    "config": {"template": "a.yml", "keys": {"epochs": "train.epochs", "seed": "seed"}},
+    "metrics": {
+        "source": "stdout",
+        "format": "pattern",
+        "patterns": ["(?P<val_accuracy>.)"],
+        "score": "best",
+    },
+}
+
+
+def test_what_is_said_of_an_unchanged_script_survives_every_way_that_specs_are_stored() -> None:
+    spec = study(task(**SCRIPT, profiles={"quick": {"target": 0.5}}))
+    for read in (
+        StudySpec.model_validate_json(spec.model_dump_json(by_alias=True)),
+        StudySpec.model_validate(json.loads(json.dumps(spec.model_dump(by_alias=True)))),
+    ):
+        assert read == spec
+        assert read.model_dump() == spec.model_dump()
+    quick = spec.task.with_profile("quick")
+    assert (quick.config, quick.metrics, quick.env) == (spec.task.config, spec.task.metrics, spec.task.env)
+
+
+def test_specs_of_earlier_versions_are_read_and_equal_those_of_the_same_manifest() -> None:
+    stored = study().model_dump(by_alias=True)
+    for field in ("run_in", "env", "config", "metrics"):
+        del stored["task"][field]
+    assert (
+        StudySpec.model_validate(stored).model_dump() == study().model_dump()
+    )  # so a study can be continued
+
+
+def test_where_values_go_in_a_file() -> None:
+    assert task().config_paths() == {}
+    spec = task(**SCRIPT, fixed={"size": 3})
+    assert spec.config_paths() == {
+        "optimizer": "optimizer",
+        "hidden_size": "hidden_size",
+        "batch_size": "batch_size",
+        "weight_decay": "weight_decay",
+        "size": "size",
+        "epochs": "train.epochs",
+        "seed": "seed",
+    }  # without what the environment hands over
+    assert spec.config is not None
+    assert spec.config.written_format == "yaml"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run_in": "home"}, "'trial' or 'task'"),
+        ({"env": {"TCS_HPT_TRIAL_DIR": "x"}}, "must not set TCS_HPT_TRIAL_DIR"),
+        ({"env": {"A B": "x"}}, "should match pattern"),
+        ({"config": {"format": "json"}, "fixed": {"config": "a"}}, "`config` cannot be the name"),
+        ({"metrics": {**SCRIPT["metrics"], "patterns": ["(?P<acc>.)"]}}, "no group of `patterns` is called"),
+    ],
+)
+def test_tasks_that_contradict_themselves_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        task(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"patterns": ()}, "`patterns` is missing"),
+        ({"patterns": ("(",)}, "no regular expression"),
+        ({"patterns": ("(.)",)}, "needs named groups"),
+        ({"names": {"a": "b"}}, "`names` has no use"),
+        ({"format": "jsonl"}, "`patterns` belong to"),
+        ({"format": "csv", "patterns": ()}, "must be pattern or jsonl for stdout"),
+        ({"source": ""}, "at least 1 character"),
+    ],
+)
+def test_metrics_that_cannot_be_read_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        MetricsSource.model_validate(SCRIPT["metrics"] | changes)
+
+
+def test_the_format_of_a_file_has_to_be_known() -> None:
+    assert ConfigFile(template="a.JSON").written_format == "json"
+    assert ConfigFile(template="a.conf", format="toml").written_format == "toml"
+    for wrong in ({}, {"template": "a.conf"}):
+        with pytest.raises(ValidationError, match="`format` is needed"):
+            ConfigFile.model_validate(wrong)
+
+
+def test_a_placeholder_that_was_always_allowed_still_is() -> None:
+    params = {"config": {"type": "categorical", "choices": ["small", "large"]}}
+    assert isinstance(task(params, command=["x", "{config}"]), TaskSpec)

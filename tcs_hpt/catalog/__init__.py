@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tcs_hpt import bundled
-from tcs_hpt.catalog.manifest import fill_placeholders, placeholders, read_manifest
+from tcs_hpt.catalog.manifest import read_manifest
 from tcs_hpt.catalog.wording import meant
 from tcs_hpt.errors import UserError
-from tcs_hpt.spec import TaskSpec
+from tcs_hpt.spec import TaskSpec, fill_placeholders, placeholders
 
 MANIFEST = "task.toml"
 
@@ -74,7 +74,7 @@ def _find(name_or_path: str | Path) -> Path:
             return path.parent / MANIFEST
         raise UserError(
             f"{text} has no {MANIFEST} beside it, so nothing says what is tuned and what is measured",
-            hint=EXAMPLE,
+            hint=f"Run `tcs-hpt init {text}`: it reads the script, without running it, and writes one.",
         )
     known = list_tasks()
     if not bare:

@@ -107,6 +107,8 @@ class Findings:
         if detail["type"] == "value_error":
             message = str(detail["ctx"]["error"])
             named = [a or b for a, b in re.findall(r"`(\w+)`|(\w+)=", message)]
+            if named and named[0] in removed:  # it is missing only because it was wrong
+                return set()
             culprit = next((n for n in named if blame is None or n in blame), named[0] if named else "")
             self.add(dot + culprit if culprit else prefix, message, fix_rule(message, table))
             return {"log"} if "on a log scale" in message else set(named[:1])

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tcs_hpt.catalog.fields import Findings, as_json
+from tcs_hpt.catalog.script import ScriptFindings
 from tcs_hpt.catalog.wording import EXAMPLES, meant, toml
 from tcs_hpt.errors import ManifestError, Problem, TaskError
 from tcs_hpt.spec import (
@@ -25,10 +26,10 @@ from tcs_hpt.spec import (
     Objective,
     Profile,
     TaskSpec,
+    placeholders,
     same_scalar,
 )
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
 _TYPES: dict[str, type[BaseModel]] = {
     "float": FloatParameter,
     "int": IntParameter,
@@ -36,16 +37,6 @@ _TYPES: dict[str, type[BaseModel]] = {
 }
 _INTERPRETER = re.compile(r"^(\{python\}|(.*/)?(python[0-9.]*|bash|sh|Rscript|julia|node|perl|ruby))$")
 _SCRIPT = re.compile(r".*(/|\.(py|sh|R|jl|js|pl|rb)$)")
-
-
-def placeholders(argument: str) -> list[str]:
-    """The names of every `{name}` inside an argument of a command; other braces are left alone."""
-    return _PLACEHOLDER.findall(argument)
-
-
-def fill_placeholders(argument: str, texts: Mapping[str, str]) -> str:
-    """The argument with every `{name}` replaced once; each name must have a text."""
-    return _PLACEHOLDER.sub(lambda found: texts[found[1]], argument)
 
 
 def read_manifest(path: Path) -> TaskSpec:
@@ -87,7 +78,7 @@ def _syntax_problem(file: str, text: str, error: str) -> Problem:
     )
 
 
-class _Check(Findings):
+class _Check(ScriptFindings):
     """One pass over a manifest."""
 
     def run(self) -> TaskSpec | None:
@@ -109,11 +100,17 @@ class _Check(Findings):
         if isinstance(raw.get("objective"), dict):
             self.model(Objective, raw["objective"], "objective")
         self.model(Limits, self.table("limits"), "limits")
+        self.environment()
+        self.config_file()
+        self.metrics_source()
         for name, table in self.table("profiles").items():
             self._profile(name, table, params, sound, {n for n, ok in conditions.items() if ok})
         if self.problems:
             return None
-        return self._final()
+        spec = self._final()
+        if spec is not None:
+            self.template(spec)
+        return None if self.problems else spec
 
     def _whole_file(self) -> None:
         raw = self.raw
@@ -124,6 +121,7 @@ class _Check(Findings):
                 "Keep the one that decides, as [objective] with `metric` and `direction`.",
             )
         ours = {"command", "objective", "objectives", "params", "fixed", "limits", "profiles"}
+        ours |= {"env", "config", "metrics"}
         top = {k: v for k, v in raw.items() if k not in ours}
         # The other keys are checked on their own; a valid stand-in keeps them out of this list.
         stand_in = {"command": ["x"], "objective": {"metric": "m", "direction": "maximize"}}
@@ -147,18 +145,7 @@ class _Check(Findings):
         if not command or not command[0].strip():
             self.add("command", "`command` must name a program", EXAMPLES["command"])
             return
-        known = ["python", *self.table("params"), *self.table("fixed")]
-        # A profile may bring a fixed value of its own.
-        for profile in self.table("profiles").values():
-            if isinstance(profile, dict) and isinstance(profile.get("fixed"), dict):
-                known += profile["fixed"]
-        for name in {n: None for item in command for n in placeholders(item)}:
-            if name not in known:
-                self.add(
-                    "command",
-                    f"{{{name}}} in `command` is neither python nor a parameter nor a fixed value",
-                    meant(name, known) or f"Declare [params.{name}], or take {{{name}}} out of the command.",
-                )
+        self.known_placeholders("command", command)
         script = _script(command)
         if script is not None and not (self.folder / script).is_file():
             here = sorted(p.name for p in self.folder.iterdir() if p.suffix == Path(script).suffix)

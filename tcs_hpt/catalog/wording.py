@@ -17,6 +17,8 @@ EXAMPLES = {
     "objective": 'Add [objective] with `metric = "val_accuracy"` and `direction = "maximize"`.',
     "metric": 'Add `metric = "val_accuracy"`, the name the script reports.',
     "direction": 'Add `direction = "maximize"` or `direction = "minimize"`.',
+    "source": 'Add `source = "stdout"`, `source = "stderr"` or the path of a file.',
+    "format": 'Add `format = "pattern"`, `"jsonl"`, `"csv"` or `"json"`.',
     "low": "Add `low = ...`, the smallest value to try.",
     "high": "Add `high = ...`, the largest value to try.",
     "choices": 'Add `choices = ["a", "b"]`, the values to try.',
@@ -31,6 +33,19 @@ _RULES = (
     ("`default` must be one of", "Set `default` to one of {choices}, or add it to `choices`."),
     ("`choices` must differ", "Remove the repeated choice."),
     ("a choice must be", "Shorten the choice, or remove what cannot be printed."),
+    ("`format` is needed", 'Add `format = "json"`, `"yaml"` or `"toml"`.'),
+    ("`format` must be pattern", 'Name the file as `source`, or write `format = "pattern"` with `patterns`.'),
+    ("`patterns` belong", 'Remove `patterns`, or write `format = "pattern"`.'),
+    (
+        "`patterns` is missing",
+        "Add `patterns = ['val_acc=(?P<val_accuracy>[-+0-9.eE]+)']`, in single quotes.",
+    ),
+    ("`patterns` holds no", "Correct it; in single quotes a backslash stays one."),
+    (
+        "`patterns` needs named",
+        "Put a name where the number is, e.g. 'val_acc=(?P<val_accuracy>[-+0-9.eE]+)'.",
+    ),
+    ("`names` has no use", "Remove [metrics.names], and name the groups as the metrics."),
     ("must not be a test metric", "Name a validation metric, e.g. `val_accuracy`."),
 )
 
@@ -44,7 +59,7 @@ def fix_rule(message: str, table: Mapping[str, Any]) -> str:
     values = {"low": low, "high": high, "span": span, "choices": toml(table.get("choices"))}
     for sign, fix in _RULES:
         if sign in message:
-            return fix.format(**values)
+            return fix.format(**values) if "{" in fix else fix
     return "Change the value so that the rule holds."
 
 

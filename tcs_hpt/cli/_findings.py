@@ -18,6 +18,7 @@ PURPOSES = {
     "ga": "method ga",
     "gp": "method gp",
     "graph": "task gcn_cora",
+    "mlflow": "export to MLflow",
     "postgresql": "a PostgreSQL store",
     "transformers": "models of Transformers",
 }

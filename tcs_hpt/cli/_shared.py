@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 
-import platformdirs
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tcs_hpt import __version__
 from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
 from tcs_hpt.llm import ChatModel
-from tcs_hpt.report.html import write_html
-from tcs_hpt.store import Store, usual_url
+from tcs_hpt.tuning.models import download_progress
+from tcs_hpt.tuning.places import explicit_url, reference_of, study_folder, write_report
 
-
-def study_folder(store: Store, study: str) -> Path:
-    """Where a study's trials run and its report lies: beside a SQLite file, else in the user's data folder."""
-    prefix = "sqlite:///"
-    if store.url.startswith(prefix):
-        return Path(store.url.removeprefix(prefix)).parent / "studies" / study
-    return platformdirs.user_data_path("tcs-hpt") / "studies" / study
+__all__ = [
+    "download_progress",
+    "explicit_url",
+    "open_model",
+    "reference_of",
+    "study_folder",
+    "task_reference",
+    "write_report",
+]
 
 
 def task_reference(task: LoadedTask, given: str) -> str:
@@ -33,59 +28,6 @@ def task_reference(task: LoadedTask, given: str) -> str:
     if given in list_tasks() and load_task(given).folder == task.folder:
         return given
     return str(task.folder)
-
-
-def write_report(store: Store, study: str, path: Path | None = None) -> Path:
-    """Write the HTML report of a study and return its path."""
-    spec, trials = store.get_study(study), store.load_trials(study)
-    path = path or study_folder(store, study) / "report.html"
-    write_html(
-        path,
-        spec,
-        trials,
-        task_ref=reference_of(store, study),
-        generated_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        store_url=explicit_url(store),
-    )
-    return path
-
-
-def reference_of(store: Store, study: str) -> str:
-    """The task of a stored study as a command line names it."""
-    for stored in store.events(study):
-        if stored.event.kind == "study_started" and stored.event.task_reference:
-            return stored.event.task_reference
-    return store.get_study(study).task.name
-
-
-def explicit_url(store: Store) -> str:
-    """The store as later commands must name it; empty when it is the one they use anyway."""
-    return "" if usual_url() == store.url else store.label
-
-
-@contextmanager
-def download_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar for a model file, drawn only once something is fetched. Takes bytes so far and in total."""
-    progress = Progress(
-        TextColumn("fetching the model"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-    bar = progress.add_task("model", total=None)
-
-    def update(done: int, total: int) -> None:
-        progress.start()  # does nothing when it was started
-        progress.update(bar, completed=done, total=total)
-
-    try:
-        yield update
-    finally:
-        if progress.live.is_started:
-            progress.stop()
 
 
 def open_model(name: str, console: Console, *, pull: bool = False) -> tuple[ChatModel, str]:

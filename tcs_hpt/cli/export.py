@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from tcs_hpt import __version__
+from tcs_hpt.cli._shared import write_report
 from tcs_hpt.cli.options import StoreOption
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import Trial
@@ -62,9 +64,32 @@ def export(
             "--output", "-o", help="Where to write it. Default: standard output.", show_default=False
         ),
     ] = None,
+    mlflow: Annotated[
+        str,
+        typer.Option(
+            "--mlflow",
+            metavar="URI",
+            help="Write it to MLflow instead, e.g. http://host:5000 or sqlite:///mlflow.db. Again, it is brought up to date.",
+            show_default=False,
+        ),
+    ] = "",
+    experiment: Annotated[
+        str,
+        typer.Option(help="The experiment in MLflow. Default: the name of the task.", show_default=False),
+    ] = "",
     store: StoreOption = "",
 ) -> None:
     """Write a study's trials, or its best configuration, for other programs."""
+    if mlflow:
+        if best or output is not None or format != Format.JSON:
+            raise UserError(
+                "--mlflow is an export of its own", hint="Leave --format, --best and --output out."
+            )
+        with Store.open(store or None) as database:
+            print(_to_mlflow(database, study, mlflow, experiment))
+        return
+    if experiment:
+        raise UserError("--experiment is a name in MLflow", hint="Say where with --mlflow URI.")
     if best and format in TABLES:
         raise UserError(
             f"--format {format.value} holds all trials, not one configuration",
@@ -79,6 +104,38 @@ def export(
         print(output)
         return
     sys.stdout.write(_text(format, best, spec, trials))
+
+
+def _to_mlflow(store: Store, study: str, uri: str, experiment: str) -> str:
+    """Export, and say in a sentence what was done."""
+    from tcs_hpt.integrations.mlflow import export_study, without_password
+
+    if uri in (store.url, store.label):
+        raise UserError(
+            "the database of the studies cannot be MLflow's too: both keep their version in the same table",
+            hint="Name another one, e.g. --mlflow sqlite:///mlflow.db.",
+        )
+    spec = store.get_study(study)
+    reported: dict[int, dict[int, str]] = {}
+    for stored in store.events(study, kinds=("epoch_reported",)):
+        if stored.event.kind == "epoch_reported":
+            reported.setdefault(stored.event.number, {})[stored.event.epoch.epoch] = stored.at
+    with TemporaryDirectory() as folder:
+        report = write_report(store, study, Path(folder) / "report.html").read_text(encoding="utf-8")
+    done = export_study(
+        spec,
+        store.load_trials(study),
+        uri=uri,
+        version=__version__,
+        experiment=experiment,
+        created=next(row.created_at for row in store.list_studies() if row.name == study),
+        reported=reported,
+        report=report,
+    )
+    trials = ", ".join(f"{number} {change}" for change, number in done.trials.items())
+    return (
+        f"run {done.run_id} in experiment {done.experiment} at {without_password(uri, uri)}; trials: {trials}"
+    )
 
 
 def _text(format: Format, best: bool, spec: StudySpec, trials: list[Trial]) -> str:

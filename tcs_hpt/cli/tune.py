@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 from contextlib import ExitStack
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -37,16 +37,17 @@ from tcs_hpt.cli.options import (
 from tcs_hpt.errors import UserError
 from tcs_hpt.events import StopReason, Watcher
 from tcs_hpt.execution import LocalExecutor
-from tcs_hpt.llm import ChatModel
-from tcs_hpt.loop import Study, disk_use, new_name, prepare
+from tcs_hpt.loop import Study, disk_use, prepare
 from tcs_hpt.proposers import METHODS, make_proposer, needs_model
 from tcs_hpt.records import Trial, incumbent
 from tcs_hpt.report.closing import print_summary
 from tcs_hpt.report.json_lines import JsonView
 from tcs_hpt.report.live import LiveView
 from tcs_hpt.report.plain import PlainView
-from tcs_hpt.spec import AnswerStyle, Keep, StopRules, StudySpec
+from tcs_hpt.spec import AnswerStyle, Keep, PruneRule, StopRules, StudySpec
 from tcs_hpt.store import Store
+from tcs_hpt.tuning.models import model_names, open_models, wanted, with_models
+from tcs_hpt.tuning.places import checked_name, free_name
 
 _METHODS = "; ".join(f"{name}: {what}" for name, what in METHODS.items())
 
@@ -96,6 +97,12 @@ def tune(
     answers: Annotated[
         str, typer.Option(help="choice: from a list of changes; free: a strong model writes numbers.")
     ] = "choice",
+    prune: Annotated[
+        str,
+        typer.Option(
+            help="Ask trials that are not worth their time to stop: diagnosis (diverged, or hardly able to win), median, hyperband; none."
+        ),
+    ] = "none",
     memory: Annotated[
         bool,
         typer.Option(
@@ -111,17 +118,12 @@ def tune(
     """Tune a task: propose, train, learn, about ten times."""
     loaded = load_task(task)
     data = existing_data_dir(data_dir)
-    if name and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}", name):
-        raise UserError(
-            f"{name!r} cannot name a study",
-            hint="Use letters, digits, dots, dashes and underscores; it names a folder too.",
-        )
     with ExitStack() as stack:
         database = stack.enter_context(Store.open(store or None))
         spec = _spec(
             loaded,
             given=task,
-            name=name or _free_name(loaded, database),
+            name=checked_name(name) if name else free_name(loaded, database),
             method=method,
             trials=trials,
             profile=profile,
@@ -132,6 +134,7 @@ def tune(
             fix=fix or [],
             only=only,
             keep=keep,
+            prune=prune,
             memory=memory,
             stop=StopRules(
                 seconds=_seconds(max_time),
@@ -144,13 +147,12 @@ def tune(
         errors = Console(stderr=True)
         analyst, optimizer, reason = None, None, ""
         if needs_model(method):
-            analyst, optimizer, reason = _models(
+            analyst, optimizer, reason = open_models(
                 stack,
-                errors,
-                *_wanted(database, spec, analysis_model or model, optimizer_model or model),
-                pull=pull,
+                partial(open_model, console=errors, pull=pull),
+                *wanted(database, spec.name, analysis_model or model, optimizer_model or model),
             )
-            spec = spec.model_copy(update={"analysis_model": analyst.name, "optimizer_model": optimizer.name})
+            spec = with_models(spec, analyst, optimizer)
         proposer = make_proposer(method, analysis_model=analyst, optimizer_model=optimizer)
         spec = prepare(spec, database)
         reference = task_reference(loaded, task)
@@ -164,7 +166,7 @@ def tune(
             jobs=jobs,
             data_dir=data,
             python=python,
-            model=_model_names(spec),
+            model=model_names(spec),
             model_reason=reason,
             task_reference=reference,
         )
@@ -193,6 +195,7 @@ def _spec(
     fix: list[str],
     only: str,
     keep: str,
+    prune: str,
     memory: bool,
     stop: StopRules,
 ) -> StudySpec:
@@ -200,6 +203,11 @@ def _spec(
     if keep not in get_args(Keep):
         raise UserError(
             f"--keep must be {' or '.join(get_args(Keep))}, got {keep!r}", hint="See tcs-hpt tune --help."
+        )
+    if prune not in get_args(PruneRule):
+        raise UserError(
+            f"--prune must be {' or '.join(get_args(PruneRule))}, got {prune!r}",
+            hint="See tcs-hpt tune --help.",
         )
     if answers not in styles:
         raise UserError(
@@ -222,6 +230,7 @@ def _spec(
             "answers": answers,
             "description": describe,
             "keep": keep,
+            "prune": prune,
             "memory": memory,
             "stop": stop,
         }
@@ -248,42 +257,6 @@ def _pair(item: str) -> tuple[str, str]:
     if not equals or not name.strip():
         raise UserError(f"--fix takes NAME=VALUE, got {item!r}", hint="For example: --fix lr=0.01.")
     return name.strip(), value.strip()
-
-
-def _free_name(loaded: LoadedTask, database: Store) -> str:
-    """Task and time; with a number behind it when another study began in the same second."""
-    name = new_name(loaded, datetime.now())
-    taken = {row.name for row in database.list_studies()}
-    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if n not in taken)
-
-
-def _wanted(database: Store, spec: StudySpec, analysis: str, optimizer: str) -> tuple[str, str]:
-    """The models to open: a study that is continued goes on with its own where none is named."""
-    if not database.has_study(spec.name):
-        return analysis, optimizer
-    began = database.get_study(spec.name)
-    return (
-        began.analysis_model if analysis == "auto" and began.analysis_model else analysis,
-        began.optimizer_model if optimizer == "auto" and began.optimizer_model else optimizer,
-    )
-
-
-def _models(
-    stack: ExitStack, console: Console, analysis: str, optimizer: str, *, pull: bool
-) -> tuple[ChatModel, ChatModel, str]:
-    analyst, reason = open_model(analysis, console, pull=pull)
-    stack.callback(analyst.close)
-    if optimizer == analysis:
-        return analyst, analyst, reason
-    second, other = open_model(optimizer, console, pull=pull)
-    stack.callback(second.close)
-    return analyst, second, f"{reason} {other}"
-
-
-def _model_names(spec: StudySpec) -> str:
-    if spec.analysis_model == spec.optimizer_model:
-        return spec.analysis_model
-    return f"{spec.analysis_model} (analysis), {spec.optimizer_model} (optimizer)"
 
 
 def _run(study: Study, console: Console, *, as_json: bool, quiet: bool) -> StopReason:

@@ -19,9 +19,9 @@ class Job:
     task: TaskSpec
     """With the profile and all overrides applied; `task.fixed` holds the fixed values."""
     task_folder: Path
-    """Where the manifest and the script are; never written to."""
+    """Where the manifest and the script are; never written to by the engine."""
     folder: Path
-    """The trial's own folder; created by the executor, the script's working directory."""
+    """The trial's own folder; created by the executor. The script's working directory, unless `task.run_in` says otherwise."""
     config: Config
     seed: int
     profile: str = ""
@@ -59,6 +59,7 @@ class Executor(Protocol):
 
         Raises:
             UserError: The program named in the task's command does not exist.
+            TaskError: A file of the task that has to be there cannot be used.
             StoreError: The job's folder cannot be made or written.
         """
         ...

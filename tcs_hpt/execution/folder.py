@@ -13,7 +13,8 @@ from typing import Any
 from tcs_hpt.errors import StoreError
 from tcs_hpt.execution._base import Job
 
-_OURS = ("config.json", "metrics.jsonl", "process.json", "result.json", "stderr.log", "stdout.log", "stop")
+_STOP = "stop"
+_OURS = ("config.json", "metrics.jsonl", "process.json", "result.json", "stderr.log", "stdout.log", _STOP)
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space, or choose a place on another disk with --store.",
     errno.EDQUOT: "Your disk quota is used up: free some space, or choose another place with --store.",
@@ -57,6 +58,21 @@ def prepare(job: Job, folder: Path) -> None:
         "data_dir": None if job.data_dir is None else str(job.data_dir.absolute()),
     }
     write_json(folder / "config.json", settings)
+
+
+def ask_to_stop(folder: Path) -> None:
+    """Ask the script of a running trial to end early: its `trial.should_stop()` is true from now on.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    with writing(folder):
+        (folder / _STOP).touch()
+
+
+def stop_asked(folder: Path) -> bool:
+    """Whether the script of a trial was asked to end early."""
+    return (folder / _STOP).exists()
 
 
 def take_over_checkpoint(earlier: Path, folder: Path) -> None:

@@ -161,6 +161,7 @@ class InProcessExecutor:
             last_words,
             broken_result=broken,
             folder_gone=not folder.is_dir(),
+            deciding=tail.deciding,
         )
         return judge(ending, job.task.objective, limits, usage)
 

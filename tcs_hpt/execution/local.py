@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -16,13 +15,15 @@ from typing import NamedTuple
 
 from tcs_hpt.errors import UserError
 from tcs_hpt.execution._base import Job, RunResult
-from tcs_hpt.execution.command import build_command
-from tcs_hpt.execution.folder import prepare, write_json, writing
+from tcs_hpt.execution.command import build_command, build_environment, working_folder
+from tcs_hpt.execution.config_file import write_config
+from tcs_hpt.execution.folder import prepare, stop_asked, write_json, writing
 from tcs_hpt.execution.logs import Log
 from tcs_hpt.execution.memory import kernel_kills
-from tcs_hpt.execution.metrics import MetricsTail, read_result
+from tcs_hpt.execution.metrics import read_result
 from tcs_hpt.execution.outcome import STDERR_BYTES, EndedBy, Ending, clean, judge
 from tcs_hpt.execution.processes import MARK, ProcessTree, end_orphans
+from tcs_hpt.execution.readers import MetricsReader, metrics_pattern, open_reader
 from tcs_hpt.records import EpochRecord, Usage
 
 _LOGS = ("stdout.log", "stderr.log")
@@ -37,24 +38,31 @@ _WATCH_SHARE = 10
 class _Run:
     """One call of `run` in progress, and what others ask of it."""
 
+    job: Job
     interrupted: bool = False
     killed: bool = False
 
 
 class _Logs(NamedTuple):
-    out: Log
-    err: Log
+    out: Log | None
+    err: Log | None
+    """None for one that is gone; only after the engine died."""
 
     def trim(self) -> None:
-        self.out.trim()
-        self.err.trim()
+        for log in self:
+            if log is not None:
+                log.trim()
+
+    def last_words(self) -> bytes:
+        return b"" if self.err is None else self.err.read_end(STDERR_BYTES)
 
 
 class LocalExecutor:
     """The executor for this machine. Several threads may call `run` at the same time.
 
-    The script's working directory is the trial's folder. It ends with everything it started: when it is told to, when it
-    uses more than its limits, and when it exits and leaves processes behind. All waiting is by a monotonic clock.
+    The script's working directory is the trial's folder, or the task's where the task says so. It ends with everything it
+    started: when it is told to, when it uses more than its limits, and when it exits and leaves processes behind. All
+    waiting is by a monotonic clock.
 
     The script gets this process's environment without the secrets that are tcs_hpt's own: `TCS_HPT_API_KEY` and all other
     `TCS_HPT_` variables of a key, token, secret or password, and `TCS_HPT_STORE`. Everything else is passed on, also
@@ -85,12 +93,15 @@ class LocalExecutor:
         """Run one job to its end; see `Executor.run`. What an earlier try left in the folder is removed.
 
         Raises:
-            UserError: The program named in the task's command cannot be started.
+            UserError: The program named in the task's command cannot be started, or another trial would write to the
+                same file of metrics.
+            TaskError: The template of the task's [config] cannot be used.
             StoreError: The trial's folder cannot be made or written.
         """
-        current = _Run()
+        current = _Run(job)
         self._running.append(current)
         try:
+            self._check_alone(current)
             return self._run(job, on_epoch, current)
         finally:
             self._running.remove(current)
@@ -108,15 +119,26 @@ class LocalExecutor:
         for current in list(self._running):
             current.interrupted = current.killed = True
 
+    def _check_alone(self, current: _Run) -> None:
+        """Refuse a trial that would share its file of metrics with another: each would read the other's numbers."""
+        pattern = metrics_pattern(current.job)
+        others = [metrics_pattern(run.job) for run in list(self._running) if run is not current]
+        if pattern is not None and pattern in others:
+            raise UserError(
+                f"two trials of task {current.job.task.name!r} at once would both write {pattern}",
+                hint="Run one at a time (--jobs 1), or let the script write below {trial_dir}.",
+            )
+
     def _run(self, job: Job, on_epoch: Callable[[EpochRecord], None], current: _Run) -> RunResult:
         folder = job.folder.absolute()
         prepare(job, folder)
+        write_config(job)
         with ExitStack() as stack:
             logs = _open_logs(stack, folder, self._log_bytes)
+            tail = open_reader(job, *logs)
             killed_before = kernel_kills()
             begin = time.monotonic()
             tree = _start(job, folder, logs)
-            tail = MetricsTail(folder / "metrics.jsonl", job.task.objective.metric)
             try:
                 ended_by = self._follow(job, tree, tail, logs, on_epoch, current, begin)
             except BaseException:  # an error of the watcher, or Ctrl-C: no process outlives its trial
@@ -133,14 +155,13 @@ class LocalExecutor:
                 exit_code=exit_code,
             )
             kills = (kernel_kills() or 0) - killed_before if killed_before is not None else 0
-            stderr = logs.err.read_end(STDERR_BYTES)
-            return _judged(job, folder, tail, stderr, ended_by, exit_code, usage, kills)
+            return _judged(job, folder, tail, logs.last_words(), ended_by, exit_code, usage, kills)
 
     def _follow(
         self,
         job: Job,
         tree: ProcessTree,
-        tail: MetricsTail,
+        tail: MetricsReader,
         logs: _Logs,
         on_epoch: Callable[[EpochRecord], None],
         current: _Run,
@@ -164,6 +185,8 @@ class LocalExecutor:
             now = time.monotonic()
             if current.interrupted:
                 return "person"
+            if job.task.metrics is not None and stop_asked(tree.folder):
+                return "pruner"  # a script that cannot change does not look for itself
             if limits.trial_seconds is not None and now - begin > limits.trial_seconds:
                 return "time"
             if now >= next_watch:
@@ -196,10 +219,13 @@ def recover(job: Job, *, grace_seconds: float = 3.0) -> RunResult | None:
     end_orphans(folder, pid, started, grace_seconds)
     if not folder.is_dir():
         return None
-    tail = MetricsTail(folder / "metrics.jsonl", job.task.objective.metric)
-    for _ in tail.finish():
-        pass
-    result = _judged(job, folder, tail, _cut_logs(folder), "engine", None, Usage())
+    with ExitStack() as stack:
+        logs = _left_logs(stack, folder)
+        tail = open_reader(job, *logs, left=True)
+        for _ in tail.finish():
+            pass
+        logs.trim()
+        result = _judged(job, folder, tail, logs.last_words(), "engine", None, Usage())
     return None if result.state == "interrupted" else result
 
 
@@ -212,17 +238,18 @@ def _written_down(folder: Path) -> tuple[int | None, float]:
         return None, 0.0  # the engine died before it had written it, or the folder is gone
 
 
-def _cut_logs(folder: Path) -> bytes:
-    """Cut the logs that nobody has cut while a script went on alone; the end of its standard error."""
-    end = b""
+def _left_logs(stack: ExitStack, folder: Path) -> _Logs:
+    """The logs that nobody has cut while a script went on alone."""
+    logs: list[Log | None] = []
     for name in _LOGS:
-        with (
-            contextlib.suppress(OSError),
-            contextlib.closing(Log(folder / name, _LOG_BYTES, fresh=False)) as log,
-        ):
-            log.trim()
-            end = log.read_end(STDERR_BYTES)
-    return end
+        try:
+            log = Log(folder / name, _LOG_BYTES, fresh=False)
+        except OSError:
+            logs.append(None)
+        else:
+            logs.append(log)
+            stack.callback(log.close)
+    return _Logs(*logs)
 
 
 def _open_logs(stack: ExitStack, folder: Path, limit: int) -> _Logs:
@@ -237,14 +264,17 @@ def _open_logs(stack: ExitStack, folder: Path, limit: int) -> _Logs:
 def _judged(
     job: Job,
     folder: Path,
-    tail: MetricsTail,
+    tail: MetricsReader,
     stderr: bytes,
     by: EndedBy,
     exit_code: int | None,
     usage: Usage,
     kills: int = 0,
 ) -> RunResult:
-    result, broken = read_result(folder, job.task.objective.metric)
+    metric = job.task.objective.metric
+    result, broken = read_result(folder, metric)
+    if job.task.metrics is not None and metric not in (result or {}):
+        result, broken = None, ""  # a file of that name that has nothing to do with us
     ending = Ending(
         by,
         exit_code,
@@ -254,6 +284,8 @@ def _judged(
         broken_result=broken,
         folder_gone=not folder.is_dir(),
         kernel_kills=kills,
+        deciding=tail.deciding,
+        missing=tail.missing() if tail.deciding is None else "",
     )
     return judge(ending, job.task.objective, job.task.limits, usage)
 
@@ -262,13 +294,13 @@ def _start(job: Job, folder: Path, logs: _Logs) -> ProcessTree:
     command = build_command(job)
     with ExitStack() as stack:
         with writing(folder):
-            out, err = (log.open_for_script() for log in logs)
+            out, err = (log.open_for_script() for log in logs if log is not None)
             stack.callback(os.close, out)
             stack.callback(os.close, err)
         try:
             process = subprocess.Popen(
                 command,
-                cwd=folder,
+                cwd=working_folder(job),
                 env=_environment(job, folder, command),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -295,7 +327,7 @@ def _start(job: Job, folder: Path, logs: _Logs) -> ProcessTree:
 def _environment(job: Job, folder: Path, command: list[str]) -> dict[str, str]:
     """The engine's environment without its secrets, with what a trial needs."""
     environment = {name: value for name, value in os.environ.items() if not _OWN_SECRETS.fullmatch(name)}
-    environment |= {MARK: str(folder), "PYTHONUNBUFFERED": "1"}
+    environment |= {"PYTHONUNBUFFERED": "1", **build_environment(job), MARK: str(folder)}
     if job.data_dir is not None:
         environment["TCS_HPT_DATA_DIR"] = str(job.data_dir.absolute())
     if job.devices:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 _LAST_LOOKS = 8
+_PATIENCE = 16
 
 
 class Log:
@@ -17,6 +18,9 @@ class Log:
     bytes were left out. Whatever the script prints in the moment between the last look at its end and the cut is lost,
     which may be a few lines or one large write; not all of it can be counted. Nothing is lost by the last cut, after the end. On disk the file holds at most the limit and what is printed between two
     trims. Works also when the script deletes the file, whose bytes would go on filling the disk.
+
+    What is printed can be read on from where the last look ended, by `read_on`. As soon as somebody does so, what was not
+    read yet may grow to 16 times the limit before it is cut.
 
     Args:
         path: The file.
@@ -30,6 +34,9 @@ class Log:
         # Not O_APPEND: on Linux `pwrite` to such a file appends wherever it is told to write.
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_TRUNC if fresh else 0)
         self._file = os.open(path, flags, 0o666)
+        self._read: int | None = None
+        self.lost = 0
+        """Bytes that were cut before `read_on` came to them."""
         self._head: int | None = None
         self._left_out = 0
         self._note = 0
@@ -42,7 +49,8 @@ class Log:
         """Cut the file if it is over its limit. Never raises: a log is not worth a trial."""
         with contextlib.suppress(OSError):
             size = os.fstat(self._file).st_size
-            if size > self._limit:
+            unread = 0 if self._read is None else size - self._read
+            if size > self._limit and (unread <= self._limit // 8 or size > _PATIENCE * self._limit):
                 self._cut(size)
 
     def _cut(self, size: int) -> None:
@@ -55,6 +63,7 @@ class Log:
         line_start = tail.find(b"\n") + 1
         if 0 < line_start <= quarter // 2:
             tail = tail[line_start:]
+        kept_from = size - len(tail)
         # The earlier note lies in what is cut: at least half a limit was written behind it.
         self._left_out += size - self._head - self._note - len(tail)
         note = f"\n[... about {self._left_out} bytes left out ...]\n".encode()
@@ -72,6 +81,30 @@ class Log:
             end = self._head
         self._left_out += os.fstat(self._file).st_size - size
         os.ftruncate(self._file, end)
+        if self._read is not None:
+            self.lost += max(kept_from - self._read, 0)
+            self._read = min(self._head + len(note) + max(self._read - kept_from, 0), end)
+
+    def read_on(self, count: int) -> bytes:
+        """The next bytes that were printed since the last call, at most so many; also after the file was deleted."""
+        self._read = self._read or 0
+        try:
+            new = os.pread(self._file, count, self._read)
+        except OSError:
+            return b""
+        self._read += len(new)
+        return new
+
+    def left(self) -> int:
+        """Bytes that `read_on` has not come to yet."""
+        try:
+            return max(os.fstat(self._file).st_size - (self._read or 0), 0)
+        except OSError:
+            return 0
+
+    def skip(self, count: int) -> None:
+        """Let `read_on` leave out so many bytes."""
+        self._read = (self._read or 0) + count
 
     def read_end(self, count: int) -> bytes:
         """The last `count` bytes; also after the script has deleted the file."""

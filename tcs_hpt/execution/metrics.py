@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 import math
 import os
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tcs_hpt.client import METRIC_NAME
+from tcs_hpt.execution.tail import CHUNK_BYTES, LINE_BYTES, REST_BYTES, Line, LineBuffer, read_piece, size
 from tcs_hpt.records import EpochRecord, Metrics
 
-_CHUNK_BYTES = 16 * 1024
-"""Read at one go, so that somebody can look at the limits between two of them."""
-_LINE_BYTES = 1024 * 1024
-_REST_BYTES = 64 * 1024 * 1024
 _RESULT_BYTES = 16 * 1024 * 1024
-_NAMES = 256
+MOST_NAMES = 256
 """Metrics kept of one line; the objective is always among them."""
-_DENSE = 1000
-_HIGHEST_EPOCH = 2**31 - 1
+DENSE = 1000
+"""Epochs of which all are kept; of the next so many every second, then every fourth, and so on."""
+HIGHEST_EPOCH = 2**31 - 1
+"""What the database can store."""
 
 
 def _read_int(digits: str) -> int | float:
@@ -30,7 +28,7 @@ def _read_int(digits: str) -> int | float:
 _DECODER = json.JSONDecoder(parse_int=_read_int)
 
 
-def _decode(text: bytes) -> dict[str, object]:
+def decode_object(text: bytes) -> dict[str, object]:
     """A JSON object.
 
     Raises:
@@ -55,7 +53,7 @@ def read_numbers(raw: Mapping[str, object], objective: str = "") -> tuple[Metric
     for name, value in raw.items():
         if isinstance(value, bool) or not (value is None or isinstance(value, int | float)):
             continue
-        if not METRIC_NAME.fullmatch(name) or (len(metrics) >= _NAMES and name != objective):
+        if not METRIC_NAME.fullmatch(name) or (len(metrics) >= MOST_NAMES and name != objective):
             continue
         try:
             number = math.nan if value is None else float(value)
@@ -82,36 +80,37 @@ class MetricsTail:
         self._objective = objective
         self._named = objective.encode()
         self._offset = 0
-        self._rest = b""
-        self._in_long_line = False
+        self._buffer = LineBuffer()
         self._lines = 0
         self._since_kept = 0
         self._held: tuple[bytes, int] | None = None
         self._stopped = False
         self.epochs: list[EpochRecord] = []
         """What was kept so far, in the order of the file."""
-        self.broken = 0
-        """Lines that could not be read, among those looked at."""
         self.behind = False
         """There is more to read at once."""
+        self._unreadable = 0
+
+    @property
+    def broken(self) -> int:
+        """Lines that could not be read, among those looked at."""
+        return self._unreadable + self._buffer.broken
+
+    @property
+    def deciding(self) -> EpochRecord | None:
+        """The epoch that counts where there is no result: the last with the objective."""
+        return next((e for e in reversed(self.epochs) if self._objective in e.metrics), None)
+
+    def missing(self) -> str:
+        """What was looked for in vain, where that is more than the objective."""
+        return ""
 
     def read(self) -> list[EpochRecord]:
         """The epochs that are new since the last call; reads a limited piece of the file."""
-        new = b"" if self._stopped else _read_piece(self._path, self._offset, _CHUNK_BYTES)
+        new = b"" if self._stopped else read_piece(self._path, self._offset, CHUNK_BYTES)
         self._offset += len(new)
-        self.behind = len(new) == _CHUNK_BYTES
-        if b"\n" not in new:
-            self._rest += new
-            lines = []
-        else:
-            *lines, self._rest = (self._rest + new).split(b"\n")
-        if lines and self._in_long_line:  # the end of a line whose beginning was thrown away
-            self._in_long_line = False
-            del lines[0]
-        if len(self._rest) > _LINE_BYTES:
-            self.broken += not self._in_long_line
-            self._in_long_line, self._rest = True, b""
-        return [record for line in lines if (record := self._take(line)) is not None]
+        self.behind = len(new) == CHUNK_BYTES
+        return self._take_all(self._buffer.feed(new))
 
     def stop(self) -> None:
         """Read nothing more: whatever is appended from now on comes too late."""
@@ -122,25 +121,26 @@ class MetricsTail:
 
         Of more than 64 MiB that were not read yet, only the last one is.
         """
-        left = 0 if self._stopped else _size(self._path) - self._offset
-        if left > _REST_BYTES:
-            self._offset += left - _LINE_BYTES
-            self._in_long_line, self._rest = True, b""  # it begins somewhere in a line
+        left = 0 if self._stopped else size(self._path) - self._offset
+        if left > REST_BYTES:
+            self._offset += left - LINE_BYTES
+            self._buffer.skip_line()
         yield from self.read()
         while self.behind:
             yield from self.read()
-        rest, self._rest = self._rest, b""
-        if rest and not self._in_long_line and (record := self._take(rest)) is not None:
-            yield record
+        yield from self._take_all(self._buffer.finish())
         held, self._held = self._held, None
         if held is not None and (record := self._keep(*held)) is not None:
             yield record
+
+    def _take_all(self, lines: Iterable[Line]) -> list[EpochRecord]:
+        return [record for line in lines if (record := self._take(line.text)) is not None]
 
     def _take(self, line: bytes) -> EpochRecord | None:
         if not line.strip():
             return None
         self._lines += 1
-        if self._lines % 2 ** (len(self.epochs) // _DENSE):
+        if self._lines % 2 ** (len(self.epochs) // DENSE):
             if self._named in line:
                 self._held = (line, self._since_kept)
             self._since_kept += 1
@@ -155,14 +155,14 @@ class MetricsTail:
     def _keep(self, line: bytes, left_out: int) -> EpochRecord | None:
         """The line as an epoch; one without a number gets the next, as if all lines since the last one kept counted."""
         try:
-            raw = _decode(line)
+            raw = decode_object(line)
             number = raw.pop("epoch", (self.epochs[-1].epoch if self.epochs else 0) + left_out + 1)
             if isinstance(number, bool) or not isinstance(number, int | float) or number != int(number):
                 raise ValueError(number)
-            if not 0 <= number <= _HIGHEST_EPOCH:
+            if not 0 <= number <= HIGHEST_EPOCH:
                 raise ValueError(number)
         except (ValueError, OverflowError):
-            self.broken += 1
+            self._unreadable += 1
             return None
         metrics, non_finite = read_numbers(raw, self._objective)
         self.epochs.append(EpochRecord(epoch=int(number), metrics=metrics, non_finite=non_finite))
@@ -177,29 +177,10 @@ def read_result(folder: Path, objective: str) -> tuple[Metrics | None, str]:
     path = folder / "result.json"
     if not os.path.lexists(path):
         return None, ""
-    text = _read_piece(path, 0, _RESULT_BYTES + 1)
+    text = read_piece(path, 0, _RESULT_BYTES + 1)
     if len(text) > _RESULT_BYTES:
         return None, f"it is larger than {_RESULT_BYTES // 2**20} MiB"
     try:
-        return read_numbers(_decode(text), objective)[0], ""
+        return read_numbers(decode_object(text), objective)[0], ""
     except ValueError as error:
         return None, str(error) if text else "it is empty or not a file"
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _read_piece(path: Path, offset: int, count: int) -> bytes:
-    """A part of an ordinary file; nothing if it is missing, or is something that could block or never end."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            return os.pread(handle, count, offset) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
-        finally:
-            os.close(handle)
-    except OSError:
-        return b""

@@ -12,8 +12,8 @@ from tcs_hpt.execution._base import RunResult
 from tcs_hpt.records import EpochRecord, Failure, FailureKind, Metrics, Usage
 from tcs_hpt.spec import Limits, Objective
 
-EndedBy: TypeAlias = Literal["itself", "person", "engine", "time", "memory"]
-"""Who ended the script: a person who interrupted it, the death of the engine, or one of its limits."""
+EndedBy: TypeAlias = Literal["itself", "person", "engine", "time", "memory", "pruner"]
+"""Who ended the script: a person who interrupted it, the death of the engine, one of its limits, or whoever found it not worth its time."""
 
 STDERR_BYTES = 64 * 1024
 """How much of the end of standard error is worth reading."""
@@ -25,7 +25,8 @@ _OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 """Python and NumPy, torch on CPU, CUDA, HIP, MPS and XPU, cuBLAS and cuDNN and their HIP twins, JAX, TensorFlow, C++."""
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\b]")
+"""What a terminal does not show: colours and movements, titles and links, steps back."""
 _TRACEBACK = "Traceback (most recent call last):"
 _CHAINED = (
     "The above exception was the direct cause of the following exception:",
@@ -50,6 +51,10 @@ class Ending:
     """The trial's folder does not exist any more."""
     kernel_kills: int = 0
     """Processes that the kernel has ended for want of memory while the script ran."""
+    deciding: EpochRecord | None = None
+    """The epoch that counts where there is no result."""
+    missing: str = ""
+    """Where the objective was looked for in vain; empty where it is only not among the metrics."""
 
 
 def judge(ending: Ending, objective: Objective, limits: Limits, usage: Usage) -> RunResult:
@@ -90,6 +95,10 @@ def judge(ending: Ending, objective: Objective, limits: Limits, usage: Usage) ->
         return result(
             "failed", "timeout", f"the trial ran longer than its limit of {limits.trial_seconds:g} seconds"
         )
+    if ending.by == "pruner":
+        if ending.deciding is None:
+            return result("failed", "no_metric", f"it was stopped early, before it had {objective.metric}")
+        return scored(ending.deciding.metrics)
     over_limit = limits.memory_mb is not None and usage.peak_memory_mb > limits.memory_mb
     if ending.by == "memory" or (ending.exit_code == -signal.SIGKILL and over_limit):
         return result(
@@ -101,12 +110,13 @@ def judge(ending: Ending, objective: Objective, limits: Limits, usage: Usage) ->
         if ending.kernel_kills and ending.exit_code in (-signal.SIGKILL, 128 + signal.SIGKILL):
             return result("failed", "out_of_memory", "the kernel ended the script: the machine has no memory")
         return result("failed", *_crash(ending.exit_code, ending.stderr))
-    last = next((e.metrics for e in reversed(ending.epochs) if objective.metric in e.metrics), None)
     if ending.broken_result:
         message = f"the script ended well, but its result.json cannot be read: {ending.broken_result}"
         return result("failed", "no_metric", message)
-    if ending.result is None and last is not None:
-        return scored(last)
+    if ending.result is None and ending.deciding is not None:
+        return scored(ending.deciding.metrics)
+    if ending.missing:
+        return result("failed", "no_metric", f"the script ended well, but {ending.missing}")
     seen = dict.fromkeys(name for e in ending.epochs for name in e.metrics)
     seen |= dict.fromkeys(ending.result or {})
     return result(
@@ -167,7 +177,7 @@ def clean(log: bytes) -> str:
     """A log as a terminal would show it: progress bars collapsed, colours removed."""
     text = log.decode("utf-8", errors="replace")
     lines = (line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-    return _ESCAPES.sub("", "\n".join(lines)).rstrip()
+    return ESCAPES.sub("", "\n".join(lines)).rstrip()
 
 
 def _short(stderr: str) -> str:

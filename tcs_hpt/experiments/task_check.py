@@ -202,14 +202,16 @@ class _Checking:
         if ran.status == "failed":
             self._add_stopping(first)
             return None
-        self._add(run_findings.metric(first.result, self.spec.objective, first.seen))
-        self._add(run_findings.curve(first.result, self.spec.objective))
+        self._add(
+            run_findings.metric(first.result, self.spec.objective, first.seen, unchanged=self._unchanged)
+        )
+        self._add(run_findings.curve(first.result, self.spec.objective, unchanged=self._unchanged))
         self._add(run_findings.held_out(first.seen))
         typical = None if first.result.value is None else first
         again = None
         if typical is not None and not self.options.once:
             again = self._run("once more with the same seed", self.space.defaults())
-            self._add(run_findings.same_seed(first.result, again.result, metric))
+            self._add(run_findings.same_seed(first.result, again.result, metric, unchanged=self._unchanged))
             typical = again if again.result.value is not None else first
             self._add_stopping(self._stopped(typical))
         if again is not None and self.options.thorough:
@@ -219,8 +221,13 @@ class _Checking:
         after = state(self.task.folder)
         if before is not None and after is not None:
             changed = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
-            self._add(findings.folder(changed))
+            self._add(findings.folder(changed, at_home=self.spec.run_in == "task"))
         return typical
+
+    @property
+    def _unchanged(self) -> bool:
+        """Whether the script knows nothing of tcs_hpt, so that its numbers are read where the manifest says."""
+        return self.spec.metrics is not None
 
     def _add(self, check: Check) -> None:
         self.checks.append(check)

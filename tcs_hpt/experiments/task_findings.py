@@ -122,15 +122,22 @@ def named(spec: TaskSpec, unseen: Sequence[str] | None) -> Check:
     return Check(name="parameters", status="ok", text=text)
 
 
-def folder(changed: Sequence[str]) -> Check:
-    """Whether the task's folder is as it was."""
+def folder(changed: Sequence[str], *, at_home: bool = False) -> Check:
+    """Whether the task's folder is as it was.
+
+    Args:
+        changed: Files that are new, gone or different.
+        at_home: Whether the script runs in the task's folder (`run_in = "task"`).
+    """
     if not changed:
         return Check(name="folder", status="ok", text="nothing was written beside the script.")
     return Check(
         name="folder",
         status="warning",
         text=f"the runs wrote beside the script: {listed(changed)}.",
-        hint="Write to trial.folder, or trials that run together meet in the same files.",
+        hint="Hand over a place of its own as {trial_dir}, or run one trial at a time: each overwrites what the last one wrote."
+        if at_home
+        else "Write to trial.folder, or trials that run together meet in the same files.",
     )
 
 

@@ -29,12 +29,13 @@ def needed_extra(task: LoadedTask) -> str:
 
 
 def unnamed(folder: Path, spec: TaskSpec) -> list[str] | None:
-    """Parameters that neither the command nor a script names; None without a script to look at.
+    """Parameters that neither the manifest hands over nor a script names; None without a script to look at.
 
     One that hands all of them over together (`**trial.params`) names them all.
     """
-    in_command = {name for item in spec.command for name in placeholders(item)}
-    rest = [name for name in spec.params if name not in in_command]
+    handed_over = {name for item in (*spec.command, *spec.env.values()) for name in placeholders(item)}
+    handed_over |= set(spec.config_paths())
+    rest = [name for name in spec.params if name not in handed_over]
     texts = [_text(path) for path in _files(folder) if path.suffix in _CODE]
     if any(_HANDED_OVER.search(text) for text in texts):
         return []

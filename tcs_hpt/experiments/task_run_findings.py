@@ -101,13 +101,14 @@ def _crash(message: str, stderr: str) -> Mapping[str, str | tuple[str, ...]]:
     return {"text": f"it crashed: {message}", "hint": hint, "details": _last_lines(stderr)}
 
 
-def metric(result: RunResult, objective: Objective, seen: Sequence[str]) -> Check:
+def metric(result: RunResult, objective: Objective, seen: Sequence[str], *, unchanged: bool = False) -> Check:
     """Whether the score is there, under the declared name, and a number.
 
     Args:
         result: How a run with the defaults ended.
         objective: What is declared.
         seen: Every metric that was reported.
+        unchanged: Whether the script's numbers are read where [metrics] says.
     """
     name = objective.metric
     if result.value is not None:
@@ -128,6 +129,13 @@ def metric(result: RunResult, objective: Objective, seen: Sequence[str]) -> Chec
             text=result.failure.message,
             hint="Let `trial.finish(...)` write it.",
         )
+    if unchanged and result.failure is not None:
+        return Check(
+            name="metric",
+            status="failed",
+            text=result.failure.message,
+            hint="Correct [metrics] in the task.toml to what the script writes.",
+        )
     return Check(
         name="metric",
         status="failed",
@@ -137,7 +145,7 @@ def metric(result: RunResult, objective: Objective, seen: Sequence[str]) -> Chec
     )
 
 
-def curve(result: RunResult, objective: Objective) -> Check:
+def curve(result: RunResult, objective: Objective, *, unchanged: bool = False) -> Check:
     """Whether there is a trajectory to read."""
     name, epochs = objective.metric, result.epochs
     if not epochs:
@@ -145,7 +153,9 @@ def curve(result: RunResult, objective: Objective) -> Check:
             name="curve",
             status="warning",
             text="no epoch was reported, so nothing can be learnt from how the training went.",
-            hint=f"Call trial.report(epoch=..., {_argument(name)}) after every epoch.",
+            hint="Let a pattern or column of [metrics] give the epoch, if the script writes it."
+            if unchanged
+            else f"Call trial.report(epoch=..., {_argument(name)}) after every epoch.",
         )
     amount = _epochs(result)
     if not any(name in e.metrics for e in epochs):
@@ -153,7 +163,9 @@ def curve(result: RunResult, objective: Objective) -> Check:
             name="curve",
             status="warning",
             text=f"{amount}, none with {name}.",
-            hint=f"Add {name} to trial.report(...).",
+            hint=f"Let [metrics] find {name} in every epoch, if the script writes it."
+            if unchanged
+            else f"Add {name} to trial.report(...).",
         )
     numbers = [e.epoch for e in epochs]
     if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
@@ -185,7 +197,7 @@ def held_out(seen: Sequence[str]) -> Check:
     return Check(name="test scores", status="ok", text=f"{listed(kept)}: stored, never shown.")
 
 
-def same_seed(first: RunResult, again: RunResult, name: str) -> Check:
+def same_seed(first: RunResult, again: RunResult, name: str, *, unchanged: bool = False) -> Check:
     """Whether a second run with the same seed gives the same score."""
     a, b = first.value, again.value
     if a is None or b is None:
@@ -206,6 +218,8 @@ def same_seed(first: RunResult, again: RunResult, name: str) -> Check:
         text=f"a second run gives {name} {b:.6g} instead of {a:.6g}.",
         hint="So little is usual on a GPU; a study takes it for no change."
         if little
+        else "Hand the seed over, as {seed} in the command or [env], to a script that seeds everything random with it."
+        if unchanged
         else "Seed everything random (weights, shuffling, dropout, data loaders) with `trial.seed`.",
     )
 

@@ -19,6 +19,7 @@ from tcs_hpt.events import (
     EpochReported,
     Event,
     Proposed,
+    StopAsked,
     StopReason,
     StudyEnded,
     StudyStarted,
@@ -28,7 +29,7 @@ from tcs_hpt.events import (
 )
 from tcs_hpt.evidence.memory import Memory, recall
 from tcs_hpt.execution import Executor, Job, recover
-from tcs_hpt.execution.folder import take_over_checkpoint
+from tcs_hpt.execution.folder import ask_to_stop, take_over_checkpoint
 from tcs_hpt.guard import FREE_RULES, check
 from tcs_hpt.loop import _artifacts, _recovery
 from tcs_hpt.loop._devices import DevicePool, visible_devices
@@ -36,6 +37,7 @@ from tcs_hpt.loop._ownership import LEASE_SECONDS, Ownership
 from tcs_hpt.loop._signals import interruptible
 from tcs_hpt.loop._stopping import stop_reason
 from tcs_hpt.proposers import ProposalContext, Proposer
+from tcs_hpt.pruning import Pruner, make_pruner
 from tcs_hpt.records import EpochRecord, Proposal, Trial, incumbent, ordered
 from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import BUDGETS, StudySpec
@@ -90,6 +92,11 @@ class Study:
     _stopping: bool = field(default=False, init=False)
     _telling: threading.RLock = field(default_factory=threading.RLock, init=False)
     _running: dict[Future[None], int] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def _pruner(self) -> Pruner | None:
+        """Who looks at running trials; made once, since it may remember them."""
+        return make_pruner(self.spec)
 
     @cached_property
     def memory(self) -> Memory | None:
@@ -251,10 +258,19 @@ class Study:
 
     def _train(self, trial: Trial, owner: Ownership, devices: DevicePool) -> None:
         """Run one trial and record how it ended; in a thread of its own."""
+        epochs: list[EpochRecord] = []
+        asked = ""
 
         def on_epoch(epoch: EpochRecord) -> None:
+            nonlocal asked
             self.store.append_epoch(self.spec.name, trial.number, epoch, owner.owner)
             self._tell(EpochReported(number=trial.number, epoch=epoch))
+            epochs.append(epoch)
+            if self._pruner is not None and not asked:
+                asked = self._pruner.look(trial, epochs, self.trials)
+                if asked:
+                    ask_to_stop(Path(trial.folder))
+                    self._tell(StopAsked(number=trial.number, epoch=epoch.epoch, reason=asked))
 
         if trial.retry_of is not None:
             earlier = next((t.folder for t in self.trials if t.number == trial.retry_of), "")
@@ -267,6 +283,8 @@ class Study:
             record = _recovery.judged(
                 _recovery.ended(trial, result), trials, SearchSpace(self.spec.task.params)
             )
+            if asked:
+                record = record.model_copy(update={"stopped_early": asked})
             self._record(record, owner)
 
     def _record(self, trial: Trial, owner: Ownership) -> None:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tcs_hpt.records import Trial
 from tcs_hpt.report import words
+from tcs_hpt.report.fidelity import fidelity_sentence
 from tcs_hpt.report.tables import StudySummary, compare_configs, reproduce_command, summarize_study
 from tcs_hpt.space import format_value
 from tcs_hpt.spec import Scalar, StudySpec
@@ -56,7 +57,7 @@ def print_summary(
             scores = ", ".join(f"{n} {words.number(v)}" for n, v in summary.test_metrics.items())
             _say(console, f"Not seen by the tuner: {scores} (trial {summary.best.number})")
     _print_path(console, study, summary)
-    _print_ledger(console, summary)
+    _print_ledger(console, summary, fidelity_sentence(trials, objective))
     _print_failures(console, summary, trials)
     if summary.best is not None:
         _title(console, "Train the best again")
@@ -127,7 +128,7 @@ def _print_path(console: Console, study: StudySpec, summary: StudySummary) -> No
             _say(console, f"    {words.one_line(step.reason, 200)}")
 
 
-def _print_ledger(console: Console, summary: StudySummary) -> None:
+def _print_ledger(console: Console, summary: StudySummary, fidelity: str) -> None:
     if not summary.trials and not summary.calls:
         return
     _title(console, "Who proposed, and what it cost")
@@ -140,7 +141,12 @@ def _print_ledger(console: Console, summary: StudySummary) -> None:
             f"  {words.count(summary.rejected, 'attempt')} rejected before training, "
             f"{words.count(summary.repairs, 'answer')} asked again",
         )
-    lines = (words.deviation_sentence(summary), words.hit_sentence(summary), words.cost_sentence(summary))
+    lines = (
+        words.deviation_sentence(summary),
+        words.hit_sentence(summary),
+        words.cost_sentence(summary),
+        fidelity,
+    )
     for text in lines:
         if text:
             _say(console, f"  {text}")
@@ -163,6 +169,8 @@ def _print_failures(console: Console, summary: StudySummary, trials: Sequence[Tr
             message = next((t.failure.message for t in trials if t.failure and t.number == numbers[-1]), "")
             if message:
                 _say(console, f"    {words.one_line(message, 200)}")
+            if hint := words.failure_hint(message):
+                _say(console, f"    {hint}")
     if summary.interrupted:
         _say(console, f"  {words.count(summary.interrupted, 'interrupted trial')} did not count")
 

@@ -9,6 +9,7 @@ from typing import Any
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import Trial, by_number, effect, measured_outcome
 from tcs_hpt.report import figures, words
+from tcs_hpt.report.fidelity import fidelity_sentence
 from tcs_hpt.report.pages import page_template, replace_file
 from tcs_hpt.report.tables import (
     StudySummary,
@@ -65,7 +66,7 @@ def render_html(
         "summary": summary,
         "best": best,
         "title": study.task.title or study.task.name,
-        "sentences": _sentences(study, summary),
+        "sentences": _sentences(study, summary, trials),
         "config_rows": _config_rows(study, summary),
         "command": reproduce_command(study, best, task_ref=task_ref, store_url=store_url) if best else "",
         "history": Markup(figures.history(study, shown)),
@@ -107,7 +108,7 @@ def write_html(
         ) from error
 
 
-def _sentences(study: StudySpec, summary: StudySummary) -> dict[str, str]:
+def _sentences(study: StudySpec, summary: StudySummary, trials: Sequence[Trial]) -> dict[str, str]:
     objective = study.task.objective
     return {
         "headline": words.headline(summary, objective),
@@ -116,6 +117,7 @@ def _sentences(study: StudySpec, summary: StudySummary) -> dict[str, str]:
         "hits": words.hit_sentence(summary),
         "deviations": words.deviation_sentence(summary),
         "noise": words.NOISE_NOTE if summary.improved else "",
+        "fidelity": fidelity_sentence(trials, objective),
     }
 
 

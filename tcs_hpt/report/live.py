@@ -22,6 +22,7 @@ from tcs_hpt.events import (
     EpochReported,
     Event,
     Proposed,
+    StopAsked,
     StudyEnded,
     StudyStarted,
     Thinking,
@@ -170,6 +171,8 @@ class LiveView:
                 running.change = running.change or words.config_text(event.config)
             case EpochReported():
                 self._epoch(event)
+            case StopAsked():
+                self._phase(event.number, "asked to stop")
             case TrialEnded():
                 self._running.pop(event.trial.number, None)
                 self._training += event.trial.usage.wall_seconds
@@ -226,6 +229,8 @@ class LiveView:
         lines: list[RenderableType] = [row]
         if trial.failure is not None:
             lines.append(_indented(words.one_line(trial.failure.message, 240), "red"))
+        if trial.stopped_early:
+            lines.append(_indented(f"stopped early: {words.one_line(trial.stopped_early, 240)}", "yellow"))
         if trial.proposal.fallback:
             lines.append(_indented(f"fallback: {words.one_line(trial.proposal.fallback, 240)}", "yellow"))
         return lines

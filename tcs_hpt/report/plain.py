@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TextIO
 
-from tcs_hpt.events import Analysed, Event, Proposed, StudyEnded, StudyStarted, TrialEnded, TrialStarted
+from tcs_hpt.events import (
+    Analysed,
+    Event,
+    Proposed,
+    StopAsked,
+    StudyEnded,
+    StudyStarted,
+    TrialEnded,
+    TrialStarted,
+)
 from tcs_hpt.records import Trial, incumbent
 from tcs_hpt.report import words
 from tcs_hpt.report.live import STOPPED
@@ -37,6 +46,8 @@ class PlainView:
                 self._proposed(event)
             case TrialStarted():
                 self._write(f"trial {event.number}{self._of(event.number)}  started")
+            case StopAsked():
+                self._write(f"  asked to stop at epoch {event.epoch}: {event.reason}")
             case TrialEnded():
                 self._trials = [t for t in self._trials if t.number != event.trial.number] + [event.trial]
                 self._ended(event.trial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 MISSING = "-"
 """Stands for a number that is not there."""
+
+_NO_MODULE = re.compile(r"^(?:ModuleNotFoundError|ImportError): .*?'([\w.]+)'")
 
 NOISE_NOTE = (
     "Every configuration was measured once, so a part of a small gain may be chance; "
@@ -87,6 +90,14 @@ def one_line(text: str, limit: int = 0) -> str:
     flat = "".join(c if c.isprintable() else " " for c in text)
     flat = " ".join(flat.split())
     return flat if not limit or len(flat) <= limit else flat[: max(limit - 1, 0)].rstrip() + "…"
+
+
+def failure_hint(message: str) -> str:
+    """What to do about a trial that failed with this message; empty where nothing general can be said."""
+    module = _NO_MODULE.match(message)
+    if module is None:
+        return ""
+    return f"Install {module[1]} for the interpreter that runs the script, or name another one with --python."
 
 
 def first_sentence(text: str) -> str:

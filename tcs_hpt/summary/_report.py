@@ -44,6 +44,8 @@ class Experiment:
     failure_message: str
     metrics: tuple[tuple[str, float], ...]
     """Other final metrics that may be shown."""
+    stopped_early: bool = False
+    """Whether it was asked to stop before its last epoch."""
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,7 @@ def _experiment(trial: Trial, objective: Objective, reference: float | None) -> 
         failure=trial.failure.kind if trial.failure else None,
         failure_message=trial.failure.message if trial.failure else "",
         metrics=tuple(others),
+        stopped_early=bool(trial.stopped_early),
     )
 
 

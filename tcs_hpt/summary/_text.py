@@ -91,7 +91,7 @@ def _experiment_lines(title: str, shown: Experiment | None, metric: str) -> list
     if shown.value is not None:
         result = f"{metric} {_number(shown.value)}"
     line = f"{title} trial {shown.number}: {result}. Curve: {shown.diagnosis.sentence()}."
-    lines = [line]
+    lines = [line + (" It was stopped early, so more epochs were never seen." if shown.stopped_early else "")]
     if shown.curve:
         points = ", ".join(f"{_number(v)} at epoch {e}" for e, v in shown.curve)
         lines.append(f"Epochs: {points}.")

@@ -45,7 +45,9 @@ def make_job(tmp_path: Path, script: str, **changes: Any) -> Job:
     folder = tmp_path / "task"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "train.py").write_text(script, encoding="utf-8")
-    config: Config = changes.pop("config", {"lr": 0.5})
+    for name, content in changes.pop("files", {}).items():
+        (folder / name).write_text(content, encoding="utf-8")
+    config: Config = changes.pop("values", {"lr": 0.5})
     data_dir = changes.pop("data_dir", None)
     devices = changes.pop("devices", "")
     return Job(

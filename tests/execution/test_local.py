@@ -123,14 +123,14 @@ def test_the_command_is_filled(tmp_path: Path) -> None:
         *("--momentum", "{momentum}", "-m={momentum}", "n{max_train}"),
     ]
     config: Config = {"lr": 1.23456789e-7, "opt": "adam", "nesterov": True}
-    job = make_job(tmp_path, "", params=params, command=command, config=config)
+    job = make_job(tmp_path, "", params=params, command=command, values=config)
     script = str(tmp_path / "task" / "train.py")
     assert build_command(job) == [
         *(sys.executable, script, f"--conf={script}", "--other=none.py", "--quiet"),
         *("--lr", "1.23456789e-07", "--opt=adam", "--nesterov", "true"),
         "n7",
     ]
-    job = make_job(tmp_path, "", params=params, command=command, config=config | {"momentum": 0.5})
+    job = make_job(tmp_path, "", params=params, command=command, values=config | {"momentum": 0.5})
     assert build_command(job)[-4:] == ["--momentum", "0.5", "-m=0.5", "n7"]
 
 

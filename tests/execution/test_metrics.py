@@ -95,7 +95,7 @@ def test_a_line_of_five_megabytes_is_broken(tmp_path: Path) -> None:
     tail = MetricsTail(path, "m")
     assert [e.epoch for e in tail.finish()] == [1, 3]
     assert tail.broken == 2
-    assert len(tail._rest) < 2**20
+    assert len(tail._buffer._rest) < 2**20
 
 
 def test_many_lines_are_thinned_out(tmp_path: Path) -> None:
