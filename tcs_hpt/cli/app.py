@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tcs_hpt import __version__
-from tcs_hpt.cli import bench, compare, doctor, export, models, studies, tasks, tune
+from tcs_hpt.cli import bench, compare, doctor, export, init, models, studies, tasks, tune
 from tcs_hpt.cli._commands import Commands
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ def _root(
 
 app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
+app.command("init")(init.init)
 app.add_typer(bench.app, name="bench")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.app, name="models")
