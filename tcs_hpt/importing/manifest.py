@@ -122,9 +122,10 @@ def _lines(draft: Draft) -> Iterator[str]:
     yield from _measured(draft)
     for proposal in draft.proposals:
         yield from _parameter(proposal)
+    yield ""
+    yield "[limits]"
+    yield "# trial_seconds = 3600  # ends a trial that hangs; a few times what one takes"
     if draft.memory_mb is not None:
-        yield ""
-        yield "[limits]"
         yield f"memory_mb = {draft.memory_mb}  # of the whole process tree, in MiB"
     yield from _left_out(draft)
 

@@ -121,7 +121,7 @@ def json_line(row: Row) -> str:
 
 def flat(row: Row) -> dict[str, Cell]:
     """A row without the scores of its trials, each test metric, kind of failure and source a column of its own."""
-    plain = row.model_dump(exclude={"test", "failures", "sources", "values", "last_failure"})
+    plain = row.model_dump(exclude={"test", "failures", "sources", "values", "seconds", "last_failure"})
     return {
         **plain,
         **row.test,

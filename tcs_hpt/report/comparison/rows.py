@@ -46,6 +46,8 @@ class Row(Frozen):
     """Of the objective over all trials with a score."""
     values: tuple[float | None, ...] = ()
     """The objective of each trial that consumed budget, in order; None where it failed."""
+    seconds: tuple[float, ...] = ()
+    """Choosing and training of each of them [s]."""
     failures: Mapping[str, int] = {}
     """Failed trials by kind."""
     last_failure: str = ""
@@ -137,6 +139,7 @@ def row_of(study: Recorded, failure: str = "") -> Row:
         test=summary.test_metrics,
         mean=math.fsum(s / len(scores) for s in scores) if scores else None,
         values=tuple(t.value for t in counted),
+        seconds=tuple(t.proposal.seconds + t.usage.wall_seconds for t in counted),
         failures={kind: len(numbers) for kind, numbers in summary.failures.items()},
         last_failure=failed[-1] if failed else "",
         interrupted=summary.interrupted,

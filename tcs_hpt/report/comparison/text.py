@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from tcs_hpt.report import words
+from tcs_hpt.report.comparison.equal_time import at_equal_time
 from tcs_hpt.report.comparison.means import (
     SIGNIFICANCE,
     Difference,
@@ -82,6 +83,7 @@ def _task_section(result: TaskResult, cores: int) -> Section:
         grids=(
             _scores(result),
             *_differences(result),
+            *_equal_time(result),
             _ledger(result),
             cost_grid({m.label: [r for r in m.rows if r.trials] for m in result.methods}, cores),
         ),
@@ -153,6 +155,26 @@ def _difference(found: Difference, digits: int | None) -> tuple[str, ...]:
         f"{found.p:.2g}" if known else words.MISSING,
         found.verdict,
     )
+
+
+def _equal_time(result: TaskResult) -> list[Grid]:
+    found = at_equal_time(result)
+    if found is None:
+        return []
+    digits = digits_of([r.best for r in result.rows if r.counts])
+    return [
+        Grid(
+            title=(
+                f"At equal time: what each had after {words.duration(found.seconds)} of choosing and training, when the quickest was done; "
+                f"means over {words.count(found.seeds, 'seed')}"
+            ),
+            columns=("method", "trials by then", "best"),
+            rows=tuple(
+                (label, f"{cut.trials:.1f}", plus_minus(cut.best, digits))
+                for label, cut in found.methods.items()
+            ),
+        )
+    ]
 
 
 def _ledger(result: TaskResult) -> Grid:
