@@ -98,7 +98,15 @@ class StudyEnded(Frozen):
 
 
 Event: TypeAlias = Annotated[
-    StudyStarted | Thinking | Analysed | Proposed | TrialStarted | EpochReported | StopAsked | TrialEnded | StudyEnded,
+    StudyStarted
+    | Thinking
+    | Analysed
+    | Proposed
+    | TrialStarted
+    | EpochReported
+    | StopAsked
+    | TrialEnded
+    | StudyEnded,
     Field(discriminator="kind"),
 ]
 

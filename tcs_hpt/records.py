@@ -224,6 +224,13 @@ class Trial(Frozen):
     """Number of the trial that this one repeats on purpose."""
     stopped_early: str = ""
     """Why it was asked to stop before its last epoch; empty when it was not."""
+    violations: tuple[str, ...] = ()
+    """The objective's bounds that it breaks, in words with the value; empty when it keeps all."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it keeps the objective's bounds; one that broke them cannot be the best."""
+        return not self.violations
 
     @property
     def consumes_budget(self) -> bool:
@@ -258,9 +265,11 @@ def score(trial: Trial) -> float:
 
 
 def incumbent(trials: Iterable[Trial], objective: Objective) -> Trial | None:
-    """The best finished trial; ties keep the earlier."""
+    """The best finished trial that keeps the objective's bounds; ties keep the earlier."""
     best: Trial | None = None
     for trial in finished(trials):
+        if not trial.feasible:
+            continue
         if best is None or objective.better(score(trial), score(best)):
             best = trial
     return best
@@ -269,11 +278,11 @@ def incumbent(trials: Iterable[Trial], objective: Objective) -> Trial | None:
 def bases(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
     """Trials that a change may start from, best first.
 
-    Finished trials by score (ties keep the earlier), then failed ones from the first: without a score the start is
-    the base, and the others are there so that no corner of a small space is out of reach.
+    Finished trials by score (ties keep the earlier), those that break bounds after those that keep them, then failed ones from the first:
+    without a score the start is the base, and the others are there so that no corner of a small space is out of reach.
     """
     sign = -1.0 if objective.direction == "maximize" else 1.0
-    done = sorted(finished(trials), key=lambda t: (sign * score(t), t.number))
+    done = sorted(finished(trials), key=lambda t: (len(t.violations), sign * score(t), t.number))
     return done + [t for t in ordered(trials) if t.state == "failed"]
 
 

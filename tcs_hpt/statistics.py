@@ -138,6 +138,24 @@ def sign_flip_test(a: Sequence[float], b: Sequence[float], *, resamples: int = 9
     return float(result.pvalue)
 
 
+def pareto_front(points: Sequence[Sequence[float]], directions: Sequence[Direction]) -> set[int]:
+    """Places of the points that no other dominates: as good in every coordinate and better in one. Equal points stay together.
+
+    Args:
+        points: N points, each with one value per direction.
+        directions: Which way each coordinate is better.
+    """
+    if not points:
+        return set()
+    signs = np.array([1.0 if d == "maximize" else -1.0 for d in directions])
+    values = np.asarray(points, dtype=np.float64) * signs
+    return {
+        place
+        for place, mine in enumerate(values)
+        if not np.any(np.all(values >= mine, axis=1) & np.any(values > mine, axis=1))
+    }
+
+
 def noise_floor(values: Sequence[float]) -> float:
     """Standard deviation of the scores of one configuration run with several seeds.
 

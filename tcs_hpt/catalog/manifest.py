@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tcs_hpt.catalog.fields import Findings, as_json
+from tcs_hpt.catalog.objectives import join_objectives
 from tcs_hpt.catalog.script import ScriptFindings
 from tcs_hpt.catalog.wording import EXAMPLES, meant, toml
 from tcs_hpt.errors import ManifestError, Problem, TaskError
@@ -82,8 +83,10 @@ class _Check(ScriptFindings):
     """One pass over a manifest."""
 
     def run(self) -> TaskSpec | None:
+        several = "objectives" in self.raw
+        join_objectives(self)
         raw = self.raw
-        self._whole_file()
+        self._whole_file(several)
         self._command()
         params = self.table("params")
         sound = {name for name, table in params.items() if self._parameter(name, table)}
@@ -97,7 +100,7 @@ class _Check(ScriptFindings):
                     f"a name must be tuned or fixed, not both: {name}",
                     f"Remove it from [fixed], or remove [params.{name}].",
                 )
-        if isinstance(raw.get("objective"), dict):
+        if isinstance(raw.get("objective"), dict) and not several:
             self.model(Objective, raw["objective"], "objective")
         self.model(Limits, self.table("limits"), "limits")
         self.environment()
@@ -112,15 +115,9 @@ class _Check(ScriptFindings):
             self.template(spec)
         return None if self.problems else spec
 
-    def _whole_file(self) -> None:
+    def _whole_file(self, several: bool) -> None:
         raw = self.raw
-        if "objectives" in raw:
-            self.add(
-                "objectives",
-                "several objectives, [[objectives]], are not supported yet",
-                "Keep the one that decides, as [objective] with `metric` and `direction`.",
-            )
-        ours = {"command", "objective", "objectives", "params", "fixed", "limits", "profiles"}
+        ours = {"command", "objective", "params", "fixed", "limits", "profiles"}
         ours |= {"env", "config", "metrics"}
         top = {k: v for k, v in raw.items() if k not in ours}
         # The other keys are checked on their own; a valid stand-in keeps them out of this list.
@@ -128,7 +125,7 @@ class _Check(ScriptFindings):
         self.model(TaskSpec, top | stand_in, "", aliases={"schema_version": "schema"})
         if "command" not in raw:
             self.missing("command", "command")
-        if "objective" not in raw and "objectives" not in raw:
+        if "objective" not in raw and not several:
             self.missing("objective", "objective")
         elif not isinstance(raw.get("objective", {}), dict):
             self.table("objective")

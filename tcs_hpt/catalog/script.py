@@ -132,8 +132,10 @@ class ScriptFindings(Findings):
             return
         groups = metric_groups(table["patterns"])
         objective = self.raw.get("objective")
-        metric = objective.get("metric") if isinstance(objective, dict) else None
-        if isinstance(metric, str) and metric not in groups:
+        terms = objective.get("terms", [objective]) if isinstance(objective, dict) else []
+        for metric in [term.get("metric") for term in terms]:
+            if not isinstance(metric, str) or metric in groups:
+                continue
             found = f"the groups are {', '.join(groups)}" if groups else f"the only group is {EPOCH}"
             self.add(
                 "metrics.patterns",

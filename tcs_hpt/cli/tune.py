@@ -285,7 +285,12 @@ def _close(
     if quiet:
         best = incumbent(trials, study.spec.task.objective)
         metric = study.spec.task.objective.metric
-        print(f"{metric} {best.value:.6g} (trial {best.number})" if best else "no trial has a score", report)
+        print(
+            f"{metric} {best.value:.6g} (trial {best.number})"
+            if best
+            else "no trial has a score that counts",
+            report,
+        )
         return
     print_summary(
         console,

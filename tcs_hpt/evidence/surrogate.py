@@ -139,7 +139,7 @@ def rank(
         return ()
     configs = [dict(base), *(config for _, config in changes)]
     known = _opinions(configs, prior)
-    if len(_ended(trials)) < FEWEST or not finished(trials):
+    if len(_ended(trials)) < FEWEST or not _scored(trials):
         gains = PRIOR_WEIGHT * (known[1:] - known[0])
         judged = [(_effect(g), _by_prior(g)) for g in gains.tolist()]
         scores = gains
@@ -217,13 +217,18 @@ def _warped(values: Sequence[float]) -> list[float]:
 
 
 def _observations(trials: Sequence[Trial], objective: Objective) -> tuple[list[Config], Floats]:
-    """Configurations and their scores on the model's scale, failures included. Shapes [N]."""
-    done = finished(trials)
+    """Configurations and their scores on the model's scale, failures and broken bounds included as bad ones. Shapes [N]."""
+    done = _scored(trials)
     scores = _warped([objective.gain(score(t), 0.0) for t in done])
     by_trial = {t.number: s for t, s in zip(done, scores, strict=True)}
     bad = min(scores) - FAILED_BELOW
     ended = _ended(trials)
     return [t.config for t in ended], np.array([by_trial.get(t.number, bad) for t in ended])
+
+
+def _scored(trials: Sequence[Trial]) -> list[Trial]:
+    """Trials whose score says how good they are; by number."""
+    return [t for t in finished(trials) if t.feasible]
 
 
 def _ended(trials: Sequence[Trial]) -> list[Trial]:

@@ -97,7 +97,7 @@ class EpochBuilder:
             whole = self._close()
             self._number = epoch
         for name, number in numbers.items():
-            known = name in self._open or len(self._open) < MOST_NAMES or name == self._objective.metric
+            known = name in self._open or len(self._open) < MOST_NAMES or name in self._objective.reported
             if known and METRIC_NAME.fullmatch(name):
                 self._open[name] = number if math.isfinite(number) else None
                 (self._provisional.add if overwritten else self._provisional.discard)(name)
@@ -120,6 +120,7 @@ class EpochBuilder:
         self._last = number
         if not metrics:  # a headline with nothing below it
             return None
+        metrics = self._objective.complete(metrics)
         non_finite = tuple(name for name, value in metrics.items() if value is None)
         record = EpochRecord(epoch=number, metrics=metrics, non_finite=non_finite)
         decides = self._objective.metric in metrics

@@ -136,7 +136,7 @@ class InProcessExecutor:
         folder = job.folder.absolute()
         prepare(job, folder)
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        tail = MetricsTail(folder / "metrics.jsonl", job.task.objective.metric)
+        tail = MetricsTail(folder / "metrics.jsonl", job.task.objective)
         begin, cpu_begin = time.monotonic(), time.process_time()
         current = _Run(deadline=begin + (limits.trial_seconds or float("inf")))
         trial = InProcessTrial(settings, folder, current, tail, on_epoch)
@@ -152,7 +152,7 @@ class InProcessExecutor:
         )
         for epoch in tail.finish():
             on_epoch(epoch)
-        result, broken = read_result(folder, job.task.objective.metric)
+        result, broken = read_result(folder, job.task.objective)
         ending = Ending(
             current.ended_by,
             exit_code,

@@ -272,7 +272,7 @@ def _judged(
     kills: int = 0,
 ) -> RunResult:
     metric = job.task.objective.metric
-    result, broken = read_result(folder, metric)
+    result, broken = read_result(folder, job.task.objective)
     if job.task.metrics is not None and metric not in (result or {}):
         result, broken = None, ""  # a file of that name that has nothing to do with us
     ending = Ending(

@@ -11,6 +11,7 @@ from pathlib import Path
 from tcs_hpt.client import METRIC_NAME
 from tcs_hpt.execution.tail import CHUNK_BYTES, LINE_BYTES, REST_BYTES, Line, LineBuffer, read_piece, size
 from tcs_hpt.records import EpochRecord, Metrics
+from tcs_hpt.spec import Objective
 
 _RESULT_BYTES = 16 * 1024 * 1024
 MOST_NAMES = 256
@@ -43,23 +44,24 @@ def decode_object(text: bytes) -> dict[str, object]:
     return raw
 
 
-def read_numbers(raw: Mapping[str, object], objective: str = "") -> tuple[Metrics, tuple[str, ...]]:
+def read_numbers(raw: Mapping[str, object], objective: Objective) -> tuple[Metrics, tuple[str, ...]]:
     """The metrics among some JSON values, and the names of those that are not finite (they become None).
 
     What is neither a number nor null, or has no proper name, is left out; of more than 256 metrics the first are kept, and
-    the objective.
+    what the objective needs. Where several metrics decide, their weighted score is added.
     """
     metrics: Metrics = {}
     for name, value in raw.items():
         if isinstance(value, bool) or not (value is None or isinstance(value, int | float)):
             continue
-        if not METRIC_NAME.fullmatch(name) or (len(metrics) >= MOST_NAMES and name != objective):
+        if not METRIC_NAME.fullmatch(name) or (len(metrics) >= MOST_NAMES and name not in objective.reported):
             continue
         try:
             number = math.nan if value is None else float(value)
         except OverflowError:
             number = math.inf
         metrics[name] = number if math.isfinite(number) else None
+    metrics = objective.complete(metrics)
     return metrics, tuple(n for n, v in metrics.items() if v is None)
 
 
@@ -72,13 +74,13 @@ class MetricsTail:
 
     Args:
         path: The file. Only appended to, as far as this class knows.
-        objective: The metric that decides.
+        objective: What decides.
     """
 
-    def __init__(self, path: Path, objective: str) -> None:
+    def __init__(self, path: Path, objective: Objective) -> None:
         self._path = path
         self._objective = objective
-        self._named = objective.encode()
+        self._named = objective.deciding[0].encode()
         self._offset = 0
         self._buffer = LineBuffer()
         self._lines = 0
@@ -99,7 +101,7 @@ class MetricsTail:
     @property
     def deciding(self) -> EpochRecord | None:
         """The epoch that counts where there is no result: the last with the objective."""
-        return next((e for e in reversed(self.epochs) if self._objective in e.metrics), None)
+        return next((e for e in reversed(self.epochs) if self._objective.metric in e.metrics), None)
 
     def missing(self) -> str:
         """What was looked for in vain, where that is more than the objective."""
@@ -148,7 +150,7 @@ class MetricsTail:
         record = self._keep(line, self._since_kept)
         if record is not None:
             self._since_kept = 0
-            if self._objective in record.metrics:
+            if self._objective.metric in record.metrics:
                 self._held = None
         return record
 
@@ -169,7 +171,7 @@ class MetricsTail:
         return self.epochs[-1]
 
 
-def read_result(folder: Path, objective: str) -> tuple[Metrics | None, str]:
+def read_result(folder: Path, objective: Objective) -> tuple[Metrics | None, str]:
     """The final metrics in `result.json`, and why they cannot be read.
 
     Both are empty when there is no such file.

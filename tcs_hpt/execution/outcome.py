@@ -119,10 +119,11 @@ def judge(ending: Ending, objective: Objective, limits: Limits, usage: Usage) ->
         return result("failed", "no_metric", f"the script ended well, but {ending.missing}")
     seen = dict.fromkeys(name for e in ending.epochs for name in e.metrics)
     seen |= dict.fromkeys(ending.result or {})
+    wanting = objective.missing(seen) or [objective.metric]
     return result(
         "failed",
         "no_metric",
-        f"the script ended well but never reported {objective.metric}; it reported {_listed(list(seen))}",
+        f"the script ended well but never reported {_listed(wanting)}; it reported {_listed(list(seen))}",
     )
 
 

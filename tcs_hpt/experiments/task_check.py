@@ -26,7 +26,7 @@ from tcs_hpt.experiments.task_findings import Check
 from tcs_hpt.experiments.task_folder import state, unnamed
 from tcs_hpt.records import EpochRecord
 from tcs_hpt.space import SearchSpace, format_value
-from tcs_hpt.spec import Config, Frozen, Limits
+from tcs_hpt.spec import Config, Frozen, Limits, Objective
 
 SMOKE = "smoke"
 """The size that is checked, if the task has it and no other is asked for."""
@@ -288,7 +288,7 @@ class _Checking:
                 stderr=_end_of(folder / "stderr.log"),
                 late=late if late > 0 else None,
                 orphans=end_orphans(folder, None, 0.0, self.options.grace_seconds),
-                seen=_seen(result, folder, self.spec.objective.metric),
+                seen=_seen(result, folder, self.spec.objective),
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -325,7 +325,7 @@ def _told(change: Change) -> str:
     return f"{change.name}={format_value(change.config[change.name])}"
 
 
-def _seen(result: RunResult, folder: Path, objective: str) -> tuple[str, ...]:
+def _seen(result: RunResult, folder: Path, objective: Objective) -> tuple[str, ...]:
     final, _ = read_result(folder, objective)
     return tuple(dict.fromkeys([n for e in result.epochs for n in e.metrics] + list(final or ())))
 

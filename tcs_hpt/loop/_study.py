@@ -37,7 +37,7 @@ from tcs_hpt.loop._ownership import LEASE_SECONDS, Ownership
 from tcs_hpt.loop._signals import interruptible
 from tcs_hpt.loop._stopping import stop_reason
 from tcs_hpt.proposers import ProposalContext, Proposer
-from tcs_hpt.pruning import Pruner, make_pruner
+from tcs_hpt.pruning import Pruner, make_pruner, require_prunable
 from tcs_hpt.records import EpochRecord, Proposal, Trial, incumbent, ordered
 from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import BUDGETS, StudySpec
@@ -289,7 +289,10 @@ class Study:
 
     def _record(self, trial: Trial, owner: Ownership) -> None:
         """Write the record of a trial that ended, apply the policy on artifacts, and tell."""
-        trial = trial.model_copy(update={"artifacts": _artifacts.found(Path(trial.folder))})
+        violations = self.spec.task.objective.violations(trial.metrics) if trial.state == "finished" else ()
+        trial = trial.model_copy(
+            update={"artifacts": _artifacts.found(Path(trial.folder)), "violations": violations}
+        )
         self.store.save_trial(self.spec.name, trial, owner.owner)
         self.store.release(self.spec.name, trial.number, owner.owner)
         over = [t for t in self.trials if t.state != "running"]
@@ -362,8 +365,9 @@ def prepare(spec: StudySpec, store: Store) -> StudySpec:
         The specification to go on with.
 
     Raises:
-        UserError: A study of this name exists and differs in more than `BUDGETS`.
+        UserError: A study of this name exists and differs in more than `BUDGETS`, or its trials cannot be pruned so.
     """
+    require_prunable(spec)
     if not store.has_study(spec.name):
         store.create_study(spec)
         return spec

@@ -144,8 +144,8 @@ class _Child:
 
 
 def _fitness(context: ProposalContext, trial: Trial) -> float:
-    """Higher is better; minus infinity for a trial without a score."""
-    if trial.state != "finished" or trial.value is None:
+    """Higher is better; minus infinity for a trial without a score, or one that breaks bounds."""
+    if trial.state != "finished" or trial.value is None or not trial.feasible:
         return -math.inf
     return trial.value if context.task.objective.direction == "maximize" else -trial.value
 

@@ -45,7 +45,7 @@ class SamplerProposer(ABC):
         """The sampler's configuration; None when the space is exhausted."""
         if context.is_start and (start := given_start(context)) is not None:
             return start
-        scored = len(finished(context.trials))
+        scored = len(_scored(context.trials))
         if scored < self.startup:
             return drawn(context, self.source, f"Drawn at random; {self._waits(scored)}.")
         space = OptunaSpace(context.space)
@@ -101,7 +101,7 @@ def _values(trials: Sequence[Trial]) -> dict[int, float]:
 
     None of the samplers depends on the unit of the scores, and squares of enormous ones overflow.
     """
-    told = finished(trials)
+    told = _scored(trials)
     largest = max((abs(score(t)) for t in told), default=0.0) or 1.0
     scores = {t.number: score(t) / largest for t in told}
     low = min(scores.values(), default=0.0)
@@ -109,10 +109,15 @@ def _values(trials: Sequence[Trial]) -> dict[int, float]:
     return {number: (value - low) / span if span > 0 else 0.0 for number, value in scores.items()}
 
 
+def _scored(trials: Sequence[Trial]) -> list[Trial]:
+    """Trials that are told with their score; those that break the objective's bounds are told as failed."""
+    return [t for t in finished(trials) if t.feasible]
+
+
 def _state(trial: Trial) -> optuna.trial.TrialState:
     from optuna.trial import TrialState
 
-    if trial.state == "finished" and trial.value is not None:
+    if trial.state == "finished" and trial.value is not None and trial.feasible:
         return TrialState.COMPLETE
     return TrialState.RUNNING if trial.state == "running" else TrialState.FAIL
 
@@ -171,7 +176,7 @@ class GpProposer(SamplerProposer):
             return super()._asked(study, space)
 
     def _at_random(self, context: ProposalContext, config: Config) -> Sequence[str]:
-        told = finished(context.trials)
+        told = _scored(context.trials)
         return [n for n in config if any(n not in t.config for t in told)]
 
 

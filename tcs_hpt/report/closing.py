@@ -14,9 +14,11 @@ from rich.text import Text
 from tcs_hpt.records import Trial
 from tcs_hpt.report import words
 from tcs_hpt.report.fidelity import fidelity_sentence
+from tcs_hpt.report.sections import Section, print_sections
 from tcs_hpt.report.tables import StudySummary, compare_configs, reproduce_command, summarize_study
+from tcs_hpt.report.tradeoffs import front_grid, trade_offs
 from tcs_hpt.space import format_value
-from tcs_hpt.spec import Scalar, StudySpec
+from tcs_hpt.spec import Objective, Scalar, StudySpec
 
 
 def print_summary(
@@ -56,6 +58,7 @@ def print_summary(
         if summary.test_metrics:
             scores = ", ".join(f"{n} {words.number(v)}" for n, v in summary.test_metrics.items())
             _say(console, f"Not seen by the tuner: {scores} (trial {summary.best.number})")
+    _print_front(console, trials, objective)
     _print_path(console, study, summary)
     _print_ledger(console, summary, fidelity_sentence(trials, objective))
     _print_failures(console, summary, trials)
@@ -73,6 +76,12 @@ def print_summary(
     if disk_bytes is not None:
         folder = f" in {Path(trials[0].folder).parent}" if trials and trials[0].folder else ""
         _command(console, f"disk: {words.size(disk_bytes)}{folder}")
+
+
+def _print_front(console: Console, trials: Sequence[Trial], objective: Objective) -> None:
+    found = trade_offs(trials, objective)
+    if found:
+        print_sections(console, [Section("Trade-offs", grids=(front_grid(found, objective),))])
 
 
 def _print_config(console: Console, study: StudySpec, summary: StudySummary, best: Trial) -> None:

@@ -85,6 +85,7 @@ def _row(trial: Trial, names: Sequence[str], metrics: Sequence[str]) -> Row:
         "failure_kind": failure.kind if failure else None,
         "failure_message": failure.message if failure else None,
         "stopped_early": trial.stopped_early or None,
+        "violations": "; ".join(trial.violations) or None,
         "wall_seconds": usage.wall_seconds,
         "cpu_seconds": usage.cpu_seconds,
         "peak_memory_mb": usage.peak_memory_mb,

@@ -19,6 +19,7 @@ from tcs_hpt.report.tables import (
     reproduce_command,
     summarize_study,
 )
+from tcs_hpt.report.tradeoffs import front_figure, front_grid, trade_offs
 from tcs_hpt.space import format_value
 from tcs_hpt.spec import CategoricalParameter, ParameterSpec, StudySpec, same_scalar
 
@@ -59,6 +60,7 @@ def render_html(
     shown = sorted(trials, key=lambda t: t.number)
     summary = summarize_study(study, shown)
     best = summary.best
+    traded = trade_offs(shown, study.task.objective)
     context = {
         "study": study,
         "task": study.task,
@@ -72,6 +74,8 @@ def render_html(
         "history": Markup(figures.history(study, shown)),
         "curves": Markup(figures.learning_curves(study, shown)),
         "effects": [Markup(svg) for svg in figures.parameter_effects(study, shown).values()],
+        "front": front_grid(traded, study.task.objective) if traded else None,
+        "front_figure": Markup(front_figure(traded, study.task.objective, best)),
         "cards": [_card(study, trial, by_number(shown), best) for trial in shown],
         "colour": figures.source_colour,
         "words": words,

@@ -229,6 +229,8 @@ class LiveView:
         lines: list[RenderableType] = [row]
         if trial.failure is not None:
             lines.append(_indented(words.one_line(trial.failure.message, 240), "red"))
+        if trial.violations:
+            lines.append(_indented(f"not allowed: {'; '.join(trial.violations)}", "red"))
         if trial.stopped_early:
             lines.append(_indented(f"stopped early: {words.one_line(trial.stopped_early, 240)}", "yellow"))
         if trial.proposal.fallback:

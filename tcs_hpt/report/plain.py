@@ -83,6 +83,8 @@ class PlainView:
             best = incumbent(self._trials, objective)
             top = words.number(best.value) if best is not None else words.MISSING
             parts.append(f"{objective.metric} {words.number(trial.value)} (best {top})")
+            if trial.violations:
+                parts.append(f"not allowed: {'; '.join(trial.violations)}")
         elif trial.failure is not None:
             parts.append(f"{trial.failure.kind}: {trial.failure.message}")
         else:

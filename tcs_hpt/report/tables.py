@@ -103,6 +103,8 @@ class StudySummary:
     """Attempts that did not become a trial."""
     failures: Mapping[FailureKind, tuple[int, ...]]
     """Numbers of failed trials, by kind."""
+    infeasible: tuple[int, ...]
+    """Numbers of trials with a score that break the objective's bounds."""
     calls: int
     """Requests to a language model."""
     repairs: int
@@ -267,6 +269,7 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
         analysis_fallbacks=_grouped(stand_ins),
         rejected=sum(len(p.rejected) for p in proposals),
         failures=_grouped([(t.failure.kind, t.number) for t in counted if t.failure is not None]),
+        infeasible=tuple(t.number for t in counted if t.value is not None and not t.feasible),
         calls=len(calls),
         repairs=sum(c.attempt > 1 for c in calls),
         prompt_tokens=sum(c.prompt_tokens for c in calls),

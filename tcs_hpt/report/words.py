@@ -127,7 +127,10 @@ def goal(objective: Objective) -> str:
     """What is wanted: `maximize val_accuracy (higher is better), target 0.98`."""
     better = "higher" if objective.direction == "maximize" else "lower"
     target = "" if objective.target is None else f", target {number(objective.target)}"
-    return f"{objective.direction} {objective.metric} ({better} is better){target}"
+    bounds = "".join(f", {bound}" for bound in objective.bounds)
+    if objective.terms:
+        return f"maximize {objective.formula}{target}{bounds}"
+    return f"{objective.direction} {objective.metric} ({better} is better){target}{bounds}"
 
 
 def change_of(trial: Trial) -> str:
@@ -143,6 +146,9 @@ def headline(summary: StudySummary, objective: Objective) -> str:
     """The result of a study in one honest sentence."""
     first, best = summary.first, summary.best
     if best is None:
+        if summary.infeasible:
+            bounds = " and ".join(map(str, objective.bounds))
+            return f"No trial keeps {bounds}: {count(len(summary.infeasible), 'trial')} with a score, none of them allowed."
         if summary.trials:
             return f"No trial finished: {count(summary.trials, 'trial')} without a score."
         return "No trial has run yet."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tcs_hpt.spec._base import Config, Frozen, Name, Scalar
 from tcs_hpt.spec.limits import Limits, StopRules
-from tcs_hpt.spec.objective import Direction, Objective
+from tcs_hpt.spec.objective import WEIGHTED, Bound, Direction, Objective, Term
 from tcs_hpt.spec.parameters import (
     CategoricalParameter,
     FloatParameter,
@@ -40,7 +40,9 @@ __all__ = [
     "CONTEXT",
     "EPOCH",
     "PLACES",
+    "WEIGHTED",
     "AnswerStyle",
+    "Bound",
     "CategoricalParameter",
     "Config",
     "ConfigFile",
@@ -67,6 +69,7 @@ __all__ = [
     "StopRules",
     "StudySpec",
     "TaskSpec",
+    "Term",
     "check_pattern",
     "coerce",
     "fill_placeholders",

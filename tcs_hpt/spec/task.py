@@ -81,10 +81,9 @@ class TaskSpec(Frozen):
         if self.config is not None and ("config" in self.params or "config" in self.fixed):
             raise ValueError("`config` cannot be the name of a parameter beside a table [config]")
         patterns = () if self.metrics is None else self.metrics.patterns
-        if patterns and self.objective.metric not in metric_groups(patterns):
-            raise ValueError(
-                f"no group of `patterns` is called {self.objective.metric}, the objective's metric"
-            )
+        wanting = self.objective.missing(metric_groups(patterns)) if patterns else []
+        if wanting:
+            raise ValueError(f"no group of `patterns` is called {wanting[0]}, the objective's metric")
         return self
 
     def config_paths(self) -> dict[str, str]:

@@ -29,6 +29,10 @@ class Situation:
     """Trials after the incumbent."""
     trials: int
     total: int
+    formula: str = ""
+    """What the metric is made of where several are weighted; empty otherwise."""
+    bounds: tuple[str, ...] = ()
+    """What a trial has to keep to."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Experiment:
     """Other final metrics that may be shown."""
     stopped_early: bool = False
     """Whether it was asked to stop before its last epoch."""
+    violations: tuple[str, ...] = ()
+    """The bounds that it breaks."""
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ def _situation(done: Sequence[Trial], best: Trial | None, objective: Objective, 
         since_best=sum(t.number > best.number for t in done) if best else len(done),
         trials=len(done),
         total=total,
+        formula=objective.formula if objective.terms else "",
+        bounds=tuple(map(str, objective.bounds)),
     )
 
 
@@ -148,6 +150,7 @@ def _experiment(trial: Trial, objective: Objective, reference: float | None) -> 
         failure_message=trial.failure.message if trial.failure else "",
         metrics=tuple(others),
         stopped_early=bool(trial.stopped_early),
+        violations=trial.violations,
     )
 
 

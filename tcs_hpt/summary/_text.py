@@ -72,8 +72,14 @@ def _situation_lines(s: Situation) -> list[str]:
     goal = f"Goal: {s.direction} {s.metric}"
     if s.target is not None:
         goal += f", target {_number(s.target)}"
+    if s.formula:
+        goal += f", which is {s.formula}"
+    if s.bounds:
+        goal += f"; allowed are only trials with {' and '.join(s.bounds)}"
     if s.best is None:
         state = "No trial has a score yet" if s.trials else "Nothing was tried yet"
+        if s.bounds and s.trials:
+            state = "No trial has a score that is allowed yet"
     else:
         state = f"Best {_number(s.best)} in trial {s.best_trial}"
         if s.gap is not None:
@@ -90,6 +96,8 @@ def _experiment_lines(title: str, shown: Experiment | None, metric: str) -> list
     result = FAILURE_WORDS[shown.failure] if shown.failure else "no score"
     if shown.value is not None:
         result = f"{metric} {_number(shown.value)}"
+    if shown.violations:
+        result += f", not allowed ({'; '.join(shown.violations)})"
     line = f"{title} trial {shown.number}: {result}. Curve: {shown.diagnosis.sentence()}."
     lines = [line + (" It was stopped early, so more epochs were never seen." if shown.stopped_early else "")]
     if shown.curve:

@@ -53,6 +53,7 @@ def tune(
     memory_mb: int | None = None,
     max_seconds: float | None = None,
     target: float | None = None,
+    bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     stop_at_target: bool = False,
     patience: int | None = None,
     stop_converged: bool = False,
@@ -112,6 +113,8 @@ def tune(
         memory_mb: Limit of one trial [MiB]; needs `isolate`.
         max_seconds: No trial is started after so many seconds of the study, over all its runs.
         target: The score that would satisfy you; the agents are told.
+        bounds: What other metrics of a trial must keep to, by name, as lowest and highest value: `{"latency_ms": (None, 20)}`; a trial that
+            breaks one cannot be the best. (Several metrics that decide by weights are one score that the function returns.)
         stop_at_target: Whether the study ends there.
         patience: Stop after so many trials without a new best.
         stop_converged: Stop when the best scores lie on a plateau.
@@ -143,7 +146,14 @@ def tune(
     task = _task(
         reference,
         space,
-        objective={"metric": metric, "direction": direction, "target": target},
+        objective={
+            "metric": metric,
+            "direction": direction,
+            "target": target,
+            "bounds": [
+                {"metric": name, "low": low, "high": high} for name, (low, high) in (bounds or {}).items()
+            ],
+        },
         limits={"trial_seconds": trial_seconds, "memory_mb": memory_mb},
     )
     executor: Executor = IsolatedExecutor(objective) if isolate else InProcessExecutor(objective)

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from tcs_hpt.execution.metrics import MetricsTail
+from tcs_hpt.spec import Objective
 from tests.execution.fake_scripts import CLIENT, Run, executor, failure, make_job
+
+M = Objective(metric="m", direction="maximize")
 
 
 def test_half_a_line_waits_for_its_end(run: Run) -> None:
@@ -67,7 +70,7 @@ def test_epochs_are_kept_as_they_come(run: Run) -> None:
 def test_an_epoch_must_be_a_number_that_can_be_stored(tmp_path: Path, epoch: str) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text(f'{{"epoch": {epoch}, "m": 1}}\n{{"epoch": 3.0, "m": 2}}\n')
-    tail = MetricsTail(path, "m")
+    tail = MetricsTail(path, M)
     assert [e.epoch for e in tail.finish()] == [3]
     assert tail.broken == 1
 
@@ -92,7 +95,7 @@ def test_a_line_of_five_megabytes_is_broken(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     long = json.dumps({"epoch": 2, "m": 2, "x": "x" * 5_000_000})
     path.write_text(f'{{"epoch": 1, "m": 1}}\n{long}\n{{"epoch": 3, "m": 3}}\n{long}')
-    tail = MetricsTail(path, "m")
+    tail = MetricsTail(path, M)
     assert [e.epoch for e in tail.finish()] == [1, 3]
     assert tail.broken == 2
     assert len(tail._buffer._rest) < 2**20
@@ -104,7 +107,7 @@ def test_many_lines_are_thinned_out(tmp_path: Path) -> None:
         for i in range(1, 200_001):
             file.write(f'{{"epoch": {i}, "m": {i / 2}}}\n')
         file.write('{"other": 1}\n')
-    tail = MetricsTail(path, "m")
+    tail = MetricsTail(path, M)
     assert list(tail.finish()) == tail.epochs
     numbers = [e.epoch for e in tail.epochs]
     assert 7_000 < len(numbers) < 8_000
@@ -119,7 +122,7 @@ def test_the_last_line_with_the_objective_is_kept_among_others(tmp_path: Path) -
     # Every second line is kept here: the ones without the objective.
     lines = [{"epoch": i, "m": i} if i % 2 else {"epoch": i, "loss": i} for i in range(1, 2400)]
     path.write_text("\n".join(map(json.dumps, lines)))
-    tail = MetricsTail(path, "m")
+    tail = MetricsTail(path, M)
     last = [e for e in tail.finish() if "m" in e.metrics][-1]
     assert last.metrics == {"m": 2399}
 
@@ -127,7 +130,7 @@ def test_the_last_line_with_the_objective_is_kept_among_others(tmp_path: Path) -
 def test_lines_without_epochs_are_counted_although_thinned_out(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"m": 1}\n' * 5000)
-    tail = MetricsTail(path, "m")
+    tail = MetricsTail(path, M)
     assert [e.epoch for e in tail.finish()][-1] == 5000
 
 
@@ -137,7 +140,7 @@ def test_the_end_of_an_endless_file_counts(tmp_path: Path) -> None:
         file.write(b'{"epoch": 1, "m": 1}\n')
         file.seek(2**33)  # 8 GiB, of which the disk stores next to nothing
         file.write(b'9}\n{"epoch": 5, "m": 2}\n')
-    tail = MetricsTail(path, "m")
+    tail = MetricsTail(path, M)
     assert [e.epoch for e in tail.read()] == [1]
     assert [e.epoch for e in tail.finish()] == [5]
 

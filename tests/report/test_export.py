@@ -72,6 +72,7 @@ def test_one_row_per_trial_by_number() -> None:
         "failure_kind": None,
         "failure_message": None,
         "stopped_early": None,
+        "violations": None,
         "wall_seconds": 12.5,
         "cpu_seconds": 11.0,
         "peak_memory_mb": 512.0,

@@ -21,10 +21,9 @@ def parallel(tops: list[float]) -> list[Trial]:
 
 def test_curves_that_never_cross_agree_and_those_that_all_cross_do_not() -> None:
     tops = [0.5, 0.9, 0.7, 0.6, 0.8]
-    assert [(a.share, a.tau, a.trials) for a in rank_agreements(parallel(tops), OBJECTIVE)] == [
-        (0.25, pytest.approx(1.0), 5),
-        (0.5, pytest.approx(1.0), 5),
-    ]
+    found = rank_agreements(parallel(tops), OBJECTIVE)
+    assert [(a.share, a.trials) for a in found] == [(0.25, 5), (0.5, 5)]
+    assert [a.tau for a in found] == pytest.approx([1.0, 1.0])
     crossing = [line(i, [1 - top, 1 - top, top, 2.0 + top]) for i, top in enumerate(tops, 1)]
     assert [a.tau for a in rank_agreements(crossing, OBJECTIVE)] == [pytest.approx(-1.0)] * 2
 

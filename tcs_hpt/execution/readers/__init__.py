@@ -31,7 +31,7 @@ def open_reader(job: Job, out: Log | None, err: Log | None, *, left: bool = Fals
     spec, objective = job.task.metrics, job.task.objective
     pattern = metrics_pattern(job)
     if spec is None or (left and pattern is not None):
-        return MetricsTail(job.folder.absolute() / "metrics.jsonl", objective.metric)
+        return MetricsTail(job.folder.absolute() / "metrics.jsonl", objective)
     if pattern is None:
         log = out if spec.source == "stdout" else err
         kind = PatternReader if spec.format == "pattern" else JsonLinesReader

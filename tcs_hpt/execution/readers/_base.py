@@ -57,7 +57,10 @@ class ScriptReader:
 
     def __init__(self, spec: MetricsSource, objective: Objective) -> None:
         self.spec = spec
-        self.metric = objective.metric
+        self.metric = objective.deciding[0]
+        """What is looked for: the objective, or the first of several that decide together."""
+        self.wanted = {EPOCH: EPOCH, **{name: name for name in sorted(objective.reported)}, **spec.names}
+        """The script's own name of everything that has one of ours."""
         self.builder = EpochBuilder(objective, spec.score)
         self.epochs = self.builder.epochs
         self.seen: dict[str, None] = {}
@@ -76,11 +79,10 @@ class ScriptReader:
         for name in fields:
             if len(self.seen) < 2 * SHOWN_NAMES:
                 self.seen.setdefault(name)
-        wanted = {EPOCH: EPOCH, self.metric: self.metric, **self.spec.names}
-        values = {ours: value_at(fields, own) for ours, own in wanted.items()}
+        values = {ours: value_at(fields, own) for ours, own in self.wanted.items()}
         if (number := values.pop(EPOCH)) is not ABSENT:
             epoch = epoch_number(number) if epoch_number(number) is not None else epoch
-        taken = set(wanted.values())
+        taken = set(self.wanted.values())
         values = {n: v for n, v in fields.items() if n not in taken} | values
         numbers = {n: number for n, v in values.items() if (number := number_of(v)) is not None}
         return self.builder.add(numbers, epoch) if numbers or epoch is not None else None

@@ -80,12 +80,11 @@ class JsonReader(ScriptReader):
             return [row for row in document if isinstance(row, dict)]
         if not isinstance(document, dict):
             return []
-        wanted = {EPOCH: EPOCH, self.metric: self.metric, **self.spec.names}
         fields = dict(document)
-        for path in wanted.values():
+        for path in self.wanted.values():
             if (value := value_at(document, path)) is not ABSENT:
                 fields[path] = value
-        objective = fields.get(wanted[self.metric])
+        objective = fields.get(self.wanted[self.metric])
         if not _is_series(objective):
             return [fields]
         series = {name: value for name, value in fields.items() if _is_series(value)}

@@ -50,6 +50,8 @@ class Row(Frozen):
     """Choosing and training of each of them [s]."""
     failures: Mapping[str, int] = {}
     """Failed trials by kind."""
+    infeasible: int = 0
+    """Trials with a score that break the objective's bounds."""
     last_failure: str = ""
     interrupted: int = 0
     sources: Mapping[str, int] = {}
@@ -141,6 +143,7 @@ def row_of(study: Recorded, failure: str = "") -> Row:
         values=tuple(t.value for t in counted),
         seconds=tuple(t.proposal.seconds + t.usage.wall_seconds for t in counted),
         failures={kind: len(numbers) for kind, numbers in summary.failures.items()},
+        infeasible=len(summary.infeasible),
         last_failure=failed[-1] if failed else "",
         interrupted=summary.interrupted,
         sources=summary.sources,

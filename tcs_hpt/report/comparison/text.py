@@ -207,7 +207,8 @@ def _ledger_row(method: MethodResult) -> tuple[str, ...]:
     return (
         method.label,
         str(sum(r.trials for r in rows)),
-        f"{sum(failures.values())} ({kinds})" if failures else "0",
+        (f"{sum(failures.values())} ({kinds})" if failures else "0")
+        + (f", {broken} not allowed" if (broken := sum(r.infeasible for r in rows)) else ""),
         f"{chosen} ({words.count(fallbacks, 'fallback')})" if fallbacks else chosen,
         _foreseen(rows),
         _mean(r.thinking_seconds for r in rows),
