@@ -87,12 +87,11 @@ def test_every_suite_of_ours_can_be_run(name: str) -> None:
         return
     if isinstance(suite, SettingsSuite):
         assert suite.task in list_tasks()
-        for name in suite.sizes:
+        for name, wanted in suite.sizes.items():
             task = load_task(suite.task)
-            size = suite.size(name)
-            entry = TaskEntry(task.spec.with_profile(size.profile), task.folder, size.profile)
+            entry = TaskEntry(task.spec.with_profile(wanted.profile), task.folder, wanted.profile)
             planned = plan_settings(suite, name, entry)
-            assert len({p.spec.name for p in planned}) == size.seeds * len(size.settings)
+            assert len({p.spec.name for p in planned}) == wanted.seeds * len(wanted.settings)
         return
     if isinstance(suite, ProgramSuite):
         assert find_spec(suite.module) is not None
