@@ -88,8 +88,8 @@ def test_every_suite_of_ours_can_be_run(name: str) -> None:
     if isinstance(suite, SettingsSuite):
         assert suite.task in list_tasks()
         for name, wanted in suite.sizes.items():
-            task = load_task(suite.task)
-            entry = TaskEntry(task.spec.with_profile(wanted.profile), task.folder, wanted.profile)
+            loaded = load_task(suite.task)
+            entry = TaskEntry(loaded.spec.with_profile(wanted.profile), loaded.folder, wanted.profile)
             planned = plan_settings(suite, name, entry)
             assert len({p.spec.name for p in planned}) == wanted.seeds * len(wanted.settings)
         return
