@@ -271,7 +271,13 @@ BROKEN: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "a test metric": ('"val_accuracy"', '"test_accuracy"', "objective.metric", "test metric", "val_accuracy"),
     "a number as a metric": ('"val_accuracy"', "3", "objective.metric", "must be text", "quotes"),
-    "several objectives": ("[objective]", "[[objectives]]", "objectives", "not supported yet", "[objective]"),
+    "one objective and several": (
+        "[objective]",
+        "[[objectives]]\nhigh = 1\n[objective]",
+        "objectives",
+        "exclude each other",
+        "first of the",
+    ),
     "a limit below zero": (
         "trial_seconds = 10",
         "trial_seconds = -1",
