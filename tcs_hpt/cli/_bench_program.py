@@ -91,7 +91,8 @@ def _command(suite: ProgramSuite, words: Sequence[str], out: Path, model: str) -
 def _checkout(suite: ProgramSuite) -> Path:
     """The folder above the suites, if their programs are there."""
     root = bundled.folder("benchmarks").parent
-    if not root.joinpath(*suite.module.split(".")).exists():
+    module = root.joinpath(*suite.module.split("."))
+    if not module.is_dir() and not module.with_suffix(".py").is_file():
         raise UserError(
             f"suite {suite.name!r} is a program of the project's checkout, which the installed package does not hold",
             hint="Clone the project, run `make test` there once, and give the same command in it.",

@@ -224,6 +224,12 @@ def test_a_setting_outside_the_space_is_refused_before_anything_runs(
     assert "nothing of suite 'rates' at size quick" in nothing.stderr
 
 
+def test_the_suites_that_are_programs_run_at_smoke_size(tmp_path: Path, environment: dict[str, str]) -> None:
+    done = hpt(environment, "bench", "run", "ablation", "--size", "smoke")
+    assert done.returncode == 0, done.stderr
+    assert "6 situations of 2 studies on 2 problems" in done.stdout
+
+
 PROGRAM = """
 schema = 1
 kind = "program"
