@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 from tcs_hpt.experiments.consistency import RateAnswer, Spread, spreads
 from tcs_hpt.experiments.suites import AskingSuite
 from tcs_hpt.report import figures, words
-from tcs_hpt.report.comparison.files import to_csv
 from tcs_hpt.report.comparison.text import Run, run_section
-from tcs_hpt.report.pages import page_template, replace_files
-from tcs_hpt.report.sections import Grid, Section, to_markdown
+from tcs_hpt.report.folder import write_folder
+from tcs_hpt.report.sections import Grid, Section
 from tcs_hpt.space import format_value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TABLE, PAGE, ROWS, IMAGE = "table.md", "report.html", "answers.csv", "spread.png"
+ROWS, IMAGE = "answers.csv", "spread.png"
 FIGURE = "spread"
 SHOWN = {"log": "raw log", "report": "state report"}
 CAPTION = "One dot for each usable answer to the same prompt, one line of dots for each model and for what it was told."
@@ -56,22 +55,18 @@ def write_consistency(
 
     text = consistency_sections(suite, answers, runs)
     figure = Dots(spreads(answers), answers)
-    page = page_template("comparison.html.j2").render(
-        name=suite.title,
-        kind="Consistency study",
-        sections=text,
-        figures={FIGURE: Markup(figure.svg())},
-        captions={FIGURE: CAPTION},
+    write_folder(
+        folder,
+        suite.title,
+        "Consistency study",
+        text,
+        (ROWS, [answer.model_dump() for answer in answers]),
         version=version,
         generated_at=generated_at,
+        figures={FIGURE: Markup(figure.svg())},
+        captions={FIGURE: CAPTION},
+        images={IMAGE: figure.png()},
     )
-    contents: dict[str, str | bytes] = {
-        TABLE: to_markdown(suite.title, text),
-        PAGE: page,
-        ROWS: to_csv([answer.model_dump() for answer in answers]),
-        IMAGE: figure.png(),
-    }
-    replace_files(folder, contents, what="the study")
     return text
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from tcs_hpt.experiments.energy import Energy, EnergyAnswer, energies
 from tcs_hpt.experiments.suites import AskingSuite
 from tcs_hpt.report import words
-from tcs_hpt.report.comparison.files import to_csv
 from tcs_hpt.report.comparison.text import Run, run_section
-from tcs_hpt.report.consistency import PAGE, ROWS, SHOWN, TABLE
-from tcs_hpt.report.pages import page_template, replace_files
-from tcs_hpt.report.sections import Grid, Section, to_markdown
+from tcs_hpt.report.consistency import ROWS, SHOWN
+from tcs_hpt.report.folder import write_folder
+from tcs_hpt.report.sections import Grid, Section
 from tcs_hpt.statistics import paired_difference
 
 
@@ -45,21 +44,15 @@ def write_energy(
         UserError: The folder cannot be written.
     """
     text = energy_sections(suite, answers, runs)
-    page = page_template("comparison.html.j2").render(
-        name=suite.title,
-        kind="Semantic energy",
-        sections=text,
-        figures={},
-        captions={},
+    write_folder(
+        folder,
+        suite.title,
+        "Semantic energy",
+        text,
+        (ROWS, [answer.model_dump() for answer in answers]),
         version=version,
         generated_at=generated_at,
     )
-    contents: dict[str, str | bytes] = {
-        TABLE: to_markdown(suite.title, text),
-        PAGE: page,
-        ROWS: to_csv([answer.model_dump() for answer in answers]),
-    }
-    replace_files(folder, contents, what="the study")
     return text
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from tcs_hpt.experiments.suites import SettingsSuite
 from tcs_hpt.records import Trial
 from tcs_hpt.report import words
-from tcs_hpt.report.comparison.files import to_csv
 from tcs_hpt.report.comparison.text import Run, digits_of, fixed, plus_minus, run_section
-from tcs_hpt.report.pages import page_template, replace_files
-from tcs_hpt.report.sections import Grid, Section, to_markdown
-from tcs_hpt.report.suite import PAGE, ROWS, TABLE
+from tcs_hpt.report.folder import write_folder
+from tcs_hpt.report.sections import Grid, Section
+from tcs_hpt.report.suite import ROWS
 from tcs_hpt.spec import Objective
 from tcs_hpt.statistics import mean_std, paired_difference
 
@@ -66,20 +65,18 @@ def write_settings(
         UserError: The folder cannot be written.
     """
     text = settings_sections(suite, size, objective, found, runs)
-    page = page_template("comparison.html.j2").render(
-        name=suite.title,
-        kind="Fixed configurations",
-        sections=text,
-        figures={},
-        captions={},
-        version=version,
-        generated_at=generated_at,
-    )
     rows = [
         _flat(suite, name, seed, trial) for name, trials in found.items() for seed, trial in trials.items()
     ]
-    contents: dict[str, str | bytes] = {TABLE: to_markdown(suite.title, text), PAGE: page, ROWS: to_csv(rows)}
-    replace_files(folder, contents, what="the suite")
+    write_folder(
+        folder,
+        suite.title,
+        "Fixed configurations",
+        text,
+        (ROWS, rows),
+        version=version,
+        generated_at=generated_at,
+    )
     return text
 
 

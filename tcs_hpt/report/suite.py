@@ -13,21 +13,21 @@ from statistics import fmean
 from tcs_hpt.compare import Recorded
 from tcs_hpt.experiments.suites import Suite, SuiteSize
 from tcs_hpt.report import generations, trajectories, words
-from tcs_hpt.report.comparison.files import flat, to_csv
+from tcs_hpt.report.comparison.files import flat
 from tcs_hpt.report.comparison.means import MethodResult, TaskResult, mean_ranks, task_results
 from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import STARTS, Run, cores_of, run_section
 from tcs_hpt.report.cost import NOTE as COST_NOTE
 from tcs_hpt.report.cost import cost_grid
+from tcs_hpt.report.folder import write_folder
 from tcs_hpt.report.generations import ByGeneration, generation_sections, lineages
-from tcs_hpt.report.pages import page_template, replace_files
-from tcs_hpt.report.sections import Grid, Section, to_markdown
+from tcs_hpt.report.sections import Grid, Section
 from tcs_hpt.report.suite_figure import CAPTION, PUBLISHED, BestByTask
 from tcs_hpt.report.trajectories import Ways
 from tcs_hpt.spec import Start
 from tcs_hpt.statistics import MeanStd, paired_difference
 
-TABLE, PAGE, ROWS = "table.md", "report.html", "rows.csv"
+ROWS = "rows.csv"
 
 
 def suite_sections(
@@ -102,23 +102,20 @@ def write_suite(
         text[-1:-1] = [replace(section, title=f"Start {start}: {section.title}") for section in sections]
     drawn: dict[str, BestByTask | Ways | ByGeneration] = {**scores, **more}
     captions = {key: trajectories.CAPTION if key.endswith("-ways") else generations.CAPTION for key in more}
-    page = page_template("comparison.html.j2").render(
-        name=suite.title,
-        kind="Benchmark suite",
-        sections=text,
-        figures={key: Markup(figure.svg(key)) for key, figure in drawn.items()},
-        captions=dict.fromkeys(scores, CAPTION) | captions,
+    written = [section for section in text if section.task not in more]
+    write_folder(
+        folder,
+        suite.title,
+        "Benchmark suite",
+        text,
+        (ROWS, [flat(row) for found in rows.values() for row in found]),
         version=version,
         generated_at=generated_at,
+        figures={key: Markup(figure.svg(key)) for key, figure in drawn.items()},
+        captions=dict.fromkeys(scores, CAPTION) | captions,
+        images={f"{key}.png": figure.png() for key, figure in drawn.items()},
+        table=written,
     )
-    written = [section for section in text if section.task not in more]
-    contents: dict[str, str | bytes] = {
-        TABLE: to_markdown(suite.title, written),
-        PAGE: page,
-        ROWS: to_csv([flat(row) for found in rows.values() for row in found]),
-        **{f"{key}.png": figure.png() for key, figure in drawn.items()},
-    }
-    replace_files(folder, contents, what="the suite")
     return written
 
 

@@ -12,7 +12,8 @@ from tcs_hpt.experiments.states import STATES
 from tcs_hpt.experiments.suites import AskingSuite, load_suite
 from tcs_hpt.llm.scripted import ScriptedModel
 from tcs_hpt.report.comparison.text import Run
-from tcs_hpt.report.consistency import IMAGE, PAGE, ROWS, TABLE, write_consistency
+from tcs_hpt.report.consistency import IMAGE, ROWS, write_consistency
+from tcs_hpt.report.folder import PAGE, TABLE
 from tests.report.test_html import Page
 
 LOW, HIGH = 1e-5, 1.0

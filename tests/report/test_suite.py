@@ -10,8 +10,9 @@ from tcs_hpt.errors import UserError
 from tcs_hpt.experiments.suites import Suite, Trajectories
 from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import Run
+from tcs_hpt.report.folder import PAGE, TABLE
 from tcs_hpt.report.sections import to_markdown
-from tcs_hpt.report.suite import PAGE, ROWS, TABLE, suite_sections, write_suite
+from tcs_hpt.report.suite import ROWS, suite_sections, write_suite
 from tcs_hpt.report.trajectories import Ways
 from tcs_hpt.spec import Start
 from tests.build import study as make_study
