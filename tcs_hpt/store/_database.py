@@ -104,7 +104,7 @@ def connect(url: sa.URL, timeout: float) -> sa.Engine:
                 f"no driver for the database {label(url)}: {error}", hint=f"{install}, or use a SQLite file."
             ) from error
         if is_sqlite(url):
-            _sqlite.set_up(engine, path)
+            _sqlite.set_up(engine, path, timeout)
         try:
             _bring_up(engine, label(url))
         except BaseException:

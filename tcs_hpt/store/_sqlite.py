@@ -7,10 +7,12 @@ writing records that nobody can ever read.
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import tenacity
 
 from tcs_hpt.errors import StoreError
 
@@ -24,14 +26,15 @@ def file_of(url: sa.URL) -> Path | None:
     return None if name.startswith("file:") else Path(name)
 
 
-def set_up(engine: sa.Engine, path: Path | None) -> None:
+def set_up(engine: sa.Engine, path: Path | None, timeout: float) -> None:
     """Give an engine our transactions, and let it watch the file.
 
     Args:
         engine: Not connected yet.
         path: The database's file; None for one that is not watched.
+        timeout: Seconds to wait for a lock that another program holds.
     """
-    sa.event.listen(engine, "connect", _set_pragmas)
+    sa.event.listen(engine, "connect", lambda connection, _: _set_pragmas(connection, timeout))
     sa.event.listen(engine, "begin", _begin)
     if path is not None:
         watch = _Watch(path)
@@ -40,13 +43,29 @@ def set_up(engine: sa.Engine, path: Path | None) -> None:
         sa.event.listen(engine, "begin", watch.check)
 
 
-def _set_pragmas(connection: Any, _: object) -> None:
+def _set_pragmas(connection: Any, timeout: float) -> None:
     connection.isolation_level = None  # `_begin` begins; the driver would leave reads outside
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys=ON")
+    # SQLite waits for locks by itself, but not here: while another process opens the same new file or writes to an
+    # older one, the change of the journal fails at once, whatever the connection's timeout is.
+    patiently = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_is_busy),
+        stop=tenacity.stop_after_delay(timeout),
+        wait=tenacity.wait_random(0.005, 0.05),
+        reraise=True,
+    )
+    patiently(_journal_beside_the_file, cursor)
+    cursor.close()
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _journal_beside_the_file(cursor: Any) -> None:
     if cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         cursor.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer
-    cursor.close()
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -68,6 +68,26 @@ def test_a_database_that_is_locked_for_a_moment_is_waited_for(any_url: str) -> N
         assert store.load_trials("first") == [simple_trial(1)]
 
 
+@pytest.mark.parametrize("seconds", [0.2, 60])
+def test_a_file_that_another_process_writes_is_waited_for_when_it_is_opened(url: str, seconds: float) -> None:
+    # SQLite itself does not wait when the journal is changed: https://sqlite.org/pragma.html#pragma_journal_mode
+    other = sqlite3.connect(sa.make_url(url).database or "", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE theirs (id INTEGER)")
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(seconds, other.rollback)
+    timer.start()
+    try:
+        if seconds < 1:
+            Store.open(url, timeout=30).close()
+        else:
+            with pytest.raises(StoreError, match="is locked by another program"):
+                Store.open(url, timeout=0.05)
+    finally:
+        timer.cancel()
+        timer.join()
+        other.close()
+
+
 def test_a_mirror_that_stays_locked_is_named_as_such(url: str) -> None:
     with Store.open(url, timeout=0.05) as store, Store.open(url) as other:
         store.create_study(study_spec())
