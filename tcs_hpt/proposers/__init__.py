@@ -13,7 +13,8 @@ from tcs_hpt.proposers._base import ProposalContext, Proposer
 from tcs_hpt.proposers.agents import AgentsProposer
 from tcs_hpt.proposers.classical import RandomProposer
 from tcs_hpt.proposers.expert import CoinProposer, ExpertProposer
-from tcs_hpt.proposers.genetic import GeneticProposer
+from tcs_hpt.proposers.fitness import by_front, by_score
+from tcs_hpt.proposers.genetic import POPULATION, GeneticProposer
 from tcs_hpt.proposers.grid import GridProposer
 from tcs_hpt.proposers.samplers import CmaesProposer, GpProposer, TpeProposer
 from tcs_hpt.proposers.views import BlindView, EvidenceView, RawLongView, RawView, ScoresView, TcsView, View
@@ -38,7 +39,8 @@ METHODS: dict[str, str] = {
 """What each method is, in the order to be shown.
 
 Beside these, `tcs`, `expert` and `coin` may leave out evidence blocks, as in `tcs:no-surrogate+no-memory`, and `expert:tcs-paper` and
-`coin:tcs-paper` take the list of `tcs-paper`. `ga:4` is the genetic algorithm with populations of 4, or any other number.
+`coin:tcs-paper` take the list of `tcs-paper`. `ga:4` is the genetic algorithm with populations of 4, or any other number; `ga:pareto` and
+`ga:4+pareto` breed along the trade-offs of several metrics in place of their weighted score.
 """
 
 _AGENTS: dict[str, Callable[[], View]] = {
@@ -66,6 +68,7 @@ _CLASSICAL: dict[str, Callable[[], Proposer]] = {
 NEEDS_MODEL = frozenset(_AGENTS)
 """Methods that ask a language model; `needs_model` also knows their variants."""
 
+_GENETIC = re.compile(r"(?P<size>[2-9]|[1-9]\d{1,3})(?P<front>\+pareto)?|pareto")
 _LEFT_OUT = "no-"
 
 
@@ -95,8 +98,10 @@ def make_proposer(
     name, colon, variant = method.partition(":")
     if name in _CLASSICAL and not colon:
         return _CLASSICAL[name]()
-    if name == "ga" and re.fullmatch(r"[2-9]|[1-9]\d{1,3}", variant):
-        return GeneticProposer(int(variant))
+    if name == "ga" and (bred := _GENETIC.fullmatch(variant)):
+        return GeneticProposer(
+            int(bred["size"] or POPULATION), by_score if bred["size"] and not bred["front"] else by_front
+        )
     if name in _SINGLE_CHANGES and (view := _view(method, name, variant)) is not None:
         return _SINGLE_CHANGES[name](view)
     if name in _AGENTS and (view := _view(method, name, variant)) is not None:
@@ -106,7 +111,7 @@ def make_proposer(
     if name == "ga" and colon:
         raise UserError(
             f"there is no method {method!r}: the size of a population is a whole number from 2 to 9999",
-            hint="For example ga:4, which breeds for the first time after four trials.",
+            hint="For example ga:4, which breeds for the first time after four trials, or ga:4+pareto for several metrics.",
         )
     near = difflib.get_close_matches(method, METHODS, n=1)
     meant = f"Did you mean `{near[0]}`? " if near else ""

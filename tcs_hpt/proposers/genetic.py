@@ -9,7 +9,6 @@ a resumed study goes on as an unbroken one would.
 
 from __future__ import annotations
 
-import math
 import random
 import re
 import threading
@@ -23,6 +22,7 @@ from tcs_hpt.proposers._base import ProposalContext
 from tcs_hpt.proposers._optuna_space import OptunaSpace
 from tcs_hpt.proposers.classical import drawn, in_memory_study
 from tcs_hpt.proposers.expert import given_start, guarded
+from tcs_hpt.proposers.fitness import Fitness, Judge, by_score
 from tcs_hpt.proposers.required import require
 from tcs_hpt.records import Proposal, Trial, ordered
 from tcs_hpt.space import SearchSpace
@@ -56,20 +56,27 @@ class GeneticProposer:
 
     Args:
         population: Configurations of a generation.
+        judge: What the tournaments compare: the score, or the place among the trade-offs of several metrics.
 
     Raises:
         UserError: The package `deap` is missing; when the proposer is made.
         ValueError: `population` is below 2.
     """
 
-    def __init__(self, population: int = POPULATION) -> None:
+    def __init__(self, population: int = POPULATION, judge: Judge = by_score) -> None:
         if population < 2:
             raise ValueError(f"a population needs at least 2 configurations, got {population}")
         require("ga", "deap")
         self._population = population
+        self._judge = judge
 
     def propose(self, context: ProposalContext) -> Proposal | None:
-        """The next untested child; None when the space is exhausted."""
+        """The next untested child; None when the space is exhausted.
+
+        Raises:
+            UserError: The objective has a single metric, and the tournaments shall compare trade-offs.
+        """
+        self._judge([], context.task.objective)  # a judge that cannot judge says so before anything runs
         if context.is_start and (start := given_start(context)) is not None:
             return start
         trials = ordered(context.trials)
@@ -111,7 +118,8 @@ class GeneticProposer:
 
         numbers = np.random.default_rng([context.study.seed, generation, _BREEDING])
         strangers = _strangers(context, int(numbers.integers(2**31)))
-        individuals = [_Individual(context.space, t, _fitness(context, t)) for t in members]
+        fitness = self._judge(members, context.task.objective)
+        individuals = [_Individual(context.space, t, f) for t, f in zip(members, fitness, strict=True)]
         children: list[_Child] = []
         with _deap_random(int(numbers.integers(2**31))):
             while len(children) < len(members):
@@ -129,7 +137,7 @@ class GeneticProposer:
 class _Individual(list[Scalar | None]):
     """A configuration as genes, None for a parameter that is not active; with what DEAP's selection compares."""
 
-    def __init__(self, space: SearchSpace, trial: Trial, fitness: float) -> None:
+    def __init__(self, space: SearchSpace, trial: Trial, fitness: Fitness) -> None:
         super().__init__(trial.config.get(name) for name in space.names)
         self.number = trial.number
         self.fitness = fitness
@@ -141,13 +149,6 @@ class _Child:
     parents: tuple[int, int]
     """Numbers of their trials."""
     mutated: tuple[str, ...]
-
-
-def _fitness(context: ProposalContext, trial: Trial) -> float:
-    """Higher is better; minus infinity for a trial without a score, or one that breaks bounds."""
-    if trial.state != "finished" or trial.value is None or not trial.feasible:
-        return -math.inf
-    return trial.value if context.task.objective.direction == "maximize" else -trial.value
 
 
 def _mutated(
