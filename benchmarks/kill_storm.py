@@ -163,7 +163,7 @@ def storm(folder: Path, *, method: str, seed: int, jobs: int, kills: int, trials
                 hit = kill(engine.pid) or hit
                 engine.wait()
             outcome.kills[what] += hit
-            _compare(store, name, seen, outcome)
+            compare_finished(store, name, seen, outcome)
         for _ in range(20):
             if engine is None or engine.poll() is not None:
                 if engine is not None and engine.returncode == 0:
@@ -171,13 +171,13 @@ def storm(folder: Path, *, method: str, seed: int, jobs: int, kills: int, trials
                 engine = start(folder, name, jobs)
                 outcome.starts += 1
             engine.wait(timeout=120)
-        _compare(store, name, seen, outcome)
-        _check(store, spec, outcome)
+        compare_finished(store, name, seen, outcome)
+        check_study(store, spec, outcome)
     outcome.seconds = time.monotonic() - began
     return outcome
 
 
-def _compare(store: Store, name: str, seen: dict[int, Trial], outcome: Outcome) -> None:
+def compare_finished(store: Store, name: str, seen: dict[int, Trial], outcome: Outcome) -> None:
     """Every finished trial is still there, and still the same."""
     now = finished(store, name)
     for number, trial in seen.items():
@@ -186,7 +186,7 @@ def _compare(store: Store, name: str, seen: dict[int, Trial], outcome: Outcome) 
     seen.update(now)
 
 
-def _check(store: Store, spec: StudySpec, outcome: Outcome) -> None:
+def check_study(store: Store, spec: StudySpec, outcome: Outcome) -> None:
     trials = store.load_trials(spec.name)
     space = SearchSpace(spec.task.params)
     counted = [t for t in trials if t.consumes_budget]

@@ -52,7 +52,8 @@ class CurrentTrial:
         self.folder: Path = folder if folder is not None else Path.cwd()
         """The trial's own folder; the current one when run by hand.
 
-        `checkpoint` or `checkpoint.*` in it is there again when the trial was interrupted and is tried again.
+        `checkpoint` or `checkpoint.*` in it is there again when the trial was interrupted and is tried again, and when the same
+        configuration goes on with more epochs.
         """
         self._by_hand = folder is None
         self._last_epoch = 0

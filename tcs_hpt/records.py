@@ -33,7 +33,10 @@ FAILURE_WORDS: dict[FailureKind, str] = {
 """What a trial did, as the verb of a sentence."""
 
 Source: TypeAlias = str
-"""Who chose a configuration: `start`, `agents`, `expert`, `coin`, `random`, ..."""
+"""Who chose a configuration: `start`, `agents`, `expert`, `coin`, `random`, ..., `promotion`."""
+
+PROMOTION: Source = "promotion"
+"""Nobody: a configuration that was tried goes on with more epochs."""
 
 Role: TypeAlias = Literal["bootstrap", "analysis", "optimizer", "cold_start"]
 
@@ -183,6 +186,12 @@ class Usage(Frozen):
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_memory_mb: float = 0.0
+    gpu_seconds: float = 0.0
+    """Time in which the trial's GPUs computed, added up over them; 0 where nobody counted."""
+    gpu_memory_mb: float = 0.0
+    """Largest rise of their used memory [MiB]."""
+    gpu_joules: float | None = None
+    """By their own energy counters."""
     exit_code: int | None = None
 
 
@@ -226,6 +235,15 @@ class Trial(Frozen):
     """Why it was asked to stop before its last epoch; empty when it was not."""
     violations: tuple[str, ...] = ()
     """The objective's bounds that it breaks, in words with the value; empty when it keeps all."""
+    fidelity: int | None = None
+    """How many epochs it was given, where that is fewer than the study's full number; None for all of them."""
+    promoted_from: int | None = None
+    """Number of the trial whose configuration this one trains with more epochs."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether it was given fewer epochs than the full number. Its score compares only with others of the same fidelity."""
+        return self.fidelity is not None
 
     @property
     def feasible(self) -> bool:
@@ -265,10 +283,13 @@ def score(trial: Trial) -> float:
 
 
 def incumbent(trials: Iterable[Trial], objective: Objective) -> Trial | None:
-    """The best finished trial that keeps the objective's bounds; ties keep the earlier."""
+    """The best finished trial that keeps the objective's bounds; ties keep the earlier.
+
+    Trials that were given fewer epochs than the full number have no part in it.
+    """
     best: Trial | None = None
     for trial in finished(trials):
-        if not trial.feasible:
+        if not trial.feasible or trial.partial:
             continue
         if best is None or objective.better(score(trial), score(best)):
             best = trial
@@ -284,6 +305,29 @@ def bases(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
     sign = -1.0 if objective.direction == "maximize" else 1.0
     done = sorted(finished(trials), key=lambda t: (len(t.violations), sign * score(t), t.number))
     return done + [t for t in ordered(trials) if t.state == "failed"]
+
+
+def promoted(trials: Iterable[Trial]) -> dict[int, Trial]:
+    """By number of a trial, the one that went on from it with more epochs; the latest, if it was tried again."""
+    return {t.promoted_from: t for t in ordered(trials) if t.promoted_from is not None}
+
+
+def origin(trial: Trial, trials: Mapping[int, Trial]) -> Trial:
+    """The trial in which a configuration was trained first, before it was given more epochs; mostly the trial itself."""
+    while trial.promoted_from is not None and trial.promoted_from in trials:
+        trial = trials[trial.promoted_from]
+    return trial
+
+
+def first_rung(trials: Iterable[Trial]) -> list[Trial]:
+    """Each configuration as it was trained first: comparable with each other, since all had the same number of epochs.
+
+    All trials of a study that knows no fewer epochs. Of one that does, those of the lowest rung, as if there were no other: this is
+    what proposers and their evidence see.
+    """
+    return [
+        t.model_copy(update={"fidelity": None}) if t.partial else t for t in trials if t.promoted_from is None
+    ]
 
 
 def last_tested(trials: Iterable[Trial], names: Iterable[str]) -> dict[str, Scalar]:

@@ -59,7 +59,21 @@ def read_manifest(path: Path) -> TaskSpec:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise ManifestError([_syntax_problem(str(path), text, str(error))]) from error
-    check = _Check(str(path), path.parent, raw)
+    return check_manifest(raw, str(path), path.parent)
+
+
+def check_manifest(raw: dict[str, Any], file: str, folder: Path) -> TaskSpec:
+    """Check what a manifest says.
+
+    Args:
+        raw: Its content.
+        file: The manifest, as the user would name it.
+        folder: Where its script has to be.
+
+    Raises:
+        ManifestError: It has problems; all of them are listed.
+    """
+    check = _Check(file, folder, raw)
     spec = check.run()
     if spec is None:
         raise ManifestError(check.problems)

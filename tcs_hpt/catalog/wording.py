@@ -46,6 +46,7 @@ _RULES = (
         "Put a name where the number is, e.g. 'val_acc=(?P<val_accuracy>[-+0-9.eE]+)'.",
     ),
     ("`names` has no use", "Remove [metrics.names], and name the groups as the metrics."),
+    ("gives a flag or not", "Write `choices = [true, false]` there, or hand its value over as any other."),
     ("must not be a test metric", "Name a validation metric, e.g. `val_accuracy`."),
 )
 

@@ -7,8 +7,8 @@ import sys
 import typer
 from rich.console import Console
 
-from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
 from tcs_hpt.llm import ChatModel
+from tcs_hpt.tuning.launch import task_reference
 from tcs_hpt.tuning.models import download_progress
 from tcs_hpt.tuning.places import explicit_url, reference_of, study_folder, write_report
 
@@ -21,13 +21,6 @@ __all__ = [
     "task_reference",
     "write_report",
 ]
-
-
-def task_reference(task: LoadedTask, given: str) -> str:
-    """A task as a command line names it from anywhere: built-in ones by name, others by absolute path."""
-    if given in list_tasks() and load_task(given).folder == task.folder:
-        return given
-    return str(task.folder)
 
 
 def open_model(name: str, console: Console, *, pull: bool = False) -> tuple[ChatModel, str]:

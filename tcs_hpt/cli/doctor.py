@@ -6,33 +6,28 @@ What is found is put into words in `_findings`.
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import os
 import platform
-import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from packaging.requirements import Requirement
 from rich.console import Console
 
 from tcs_hpt import __version__
 from tcs_hpt.cli._findings import Facts, Finding, closing, findings
 from tcs_hpt.cli.options import StoreOption
 from tcs_hpt.errors import StoreError, UserError
+from tcs_hpt.experiments.extras import missing_extras, requirements
 from tcs_hpt.llm import machine as machines
 from tcs_hpt.llm.choice import better, choose
-from tcs_hpt.llm.machine import package_version
 from tcs_hpt.llm.models import CATALOGUE, models_dir
 from tcs_hpt.store import Store, usual_url
 
 MARKS = {"ok": " ", "note": " ", "warning": "!", "error": "x"}
-NOT_FOR_USERS = ("all", "dev")
 
 
 def doctor(
@@ -69,7 +64,7 @@ def examine(store: str | None = None) -> Facts:
         system=f"{platform.system()} {platform.machine()}",
         machine=machines.look(),
         engines=machines.engines(),
-        missing_extras=missing_extras(_requirements()),
+        missing_extras=missing_extras(requirements()),
         models_folder=str(folder),
         disk_free=disk_free,
         files=files,
@@ -81,26 +76,6 @@ def examine(store: str | None = None) -> Facts:
         studies=studies,
         store_problem=store_problem,
     )
-
-
-def missing_extras(
-    requirements: Iterable[str], version: Callable[[str], str | None] = package_version
-) -> dict[str, tuple[str, ...]]:
-    """By extra, which of its packages are not installed; those with all of theirs are left out.
-
-    Args:
-        requirements: As a distribution's metadata lists them, e.g. `torch>=2.4; extra == "gp"`.
-        version: Of an installed package, None for a missing one.
-    """
-    missing: dict[str, list[str]] = {}
-    for text in requirements:
-        requirement = Requirement(text)
-        for extra in re.findall(r"""extra\s*==\s*["']([^"']+)["']""", text):
-            # Its other conditions count too: a package for another system is not missing on this one.
-            wanted = requirement.marker is not None and requirement.marker.evaluate({"extra": extra})
-            if wanted and extra not in NOT_FOR_USERS and version(requirement.name) is None:
-                missing.setdefault(extra, []).append(requirement.name)
-    return {extra: tuple(dict.fromkeys(names)) for extra, names in sorted(missing.items())}
 
 
 def report(facts: Facts, found: list[Finding]) -> dict[str, Any]:
@@ -149,13 +124,6 @@ def _sqlite_file(url: str) -> Path | None:
     if url.startswith("sqlite:///"):
         return Path(url.removeprefix("sqlite:///")).expanduser()
     return None if url.startswith(("sqlite:", "postgresql:")) or "://" in url else Path(url).expanduser()
-
-
-def _requirements() -> list[str]:
-    try:
-        return importlib.metadata.requires("tcs-hpt") or []
-    except importlib.metadata.PackageNotFoundError:  # run from its sources
-        return []
 
 
 def _nearest(path: Path) -> Path:

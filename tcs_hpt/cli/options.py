@@ -46,8 +46,21 @@ DataDirOption = Annotated[
     Path | None,
     typer.Option(envvar="TCS_HPT_DATA_DIR", help="Where the task's data is.", show_default=False),
 ]
+
+
+def _interpreter(given: str) -> str:
+    from tcs_hpt.execution.interpreter import interpreter
+
+    return interpreter(given)
+
+
 PythonOption = Annotated[
-    str, typer.Option(help="Interpreter of your environment, for {python}.", show_default=False)
+    str,
+    typer.Option(
+        help="Interpreter of your environment, for {python}: a path, or conda:NAME.",
+        show_default=False,
+        callback=_interpreter,
+    ),
 ]
 
 

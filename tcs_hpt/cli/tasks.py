@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
-from tcs_hpt.cli.doctor import missing_extras
 from tcs_hpt.cli.options import DataDirOption, PythonOption, existing_data_dir
+from tcs_hpt.experiments.extras import missing_extras
 from tcs_hpt.report.words import count, duration, size
 from tcs_hpt.space import SearchSpace, format_value
 from tcs_hpt.summary import scale_text

@@ -8,19 +8,13 @@ import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, TypeVar, get_args
 
 import typer
 from rich.console import Console
 
-from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
-from tcs_hpt.cli._shared import (
-    explicit_url,
-    open_model,
-    study_folder,
-    task_reference,
-    write_report,
-)
+from tcs_hpt.catalog import load_task
+from tcs_hpt.cli._shared import explicit_url, open_model, write_report
 from tcs_hpt.cli.options import (
     AnalysisModelOption,
     DataDirOption,
@@ -36,18 +30,18 @@ from tcs_hpt.cli.options import (
 )
 from tcs_hpt.errors import UserError
 from tcs_hpt.events import StopReason, Watcher
-from tcs_hpt.execution import LocalExecutor
-from tcs_hpt.loop import Study, disk_use, prepare
-from tcs_hpt.proposers import METHODS, make_proposer, needs_model
+from tcs_hpt.loop import Study, disk_use
+from tcs_hpt.proposers import METHODS
 from tcs_hpt.records import Trial, incumbent
 from tcs_hpt.report.closing import print_summary
 from tcs_hpt.report.json_lines import JsonView
 from tcs_hpt.report.live import LiveView
 from tcs_hpt.report.plain import PlainView
-from tcs_hpt.spec import AnswerStyle, Keep, PruneRule, StopRules, StudySpec
+from tcs_hpt.spec import AnswerStyle, Keep, PruneRule
 from tcs_hpt.store import Store
-from tcs_hpt.tuning.models import model_names, open_models, wanted, with_models
-from tcs_hpt.tuning.places import checked_name, free_name
+from tcs_hpt.tuning.launch import Launch, make_study, opened_models, study_spec
+
+T = TypeVar("T")
 
 _METHODS = "; ".join(f"{name}: {what}" for name, what in METHODS.items())
 
@@ -103,6 +97,15 @@ def tune(
             help="Ask trials that are not worth their time to stop: diagnosis (diverged, or hardly able to win), median, hyperband; none."
         ),
     ] = "none",
+    fidelity: Annotated[
+        str,
+        typer.Option(
+            metavar="EPOCHS",
+            help="Fewer epochs first: the name of what counts them, epochs, epochs=27 or epochs=3..27. The best third of the configurations goes on with "
+            "more, up to the full number, which alone decides.",
+            show_default=False,
+        ),
+    ] = "",
     memory: Annotated[
         bool,
         typer.Option(
@@ -118,61 +121,44 @@ def tune(
     """Tune a task: propose, train, learn, about ten times."""
     loaded = load_task(task)
     data = existing_data_dir(data_dir)
+    launch = Launch(
+        task=task,
+        profile=profile,
+        method=method,
+        trials=trials,
+        seed=seed,
+        start=checked_start(start),
+        model=model,
+        analysis_model=analysis_model,
+        optimizer_model=optimizer_model,
+        jobs=jobs,
+        max_seconds=_seconds(max_time),
+        stop_at_target=stop_at_target,
+        patience=patience,
+        stop_converged=stop_converged,
+        max_failures=max_failures,
+        keep=_one_of("--keep", keep, get_args(Keep)),
+        name=name,
+        description=describe,
+        fix=dict(_pair(item) for item in fix or ()),
+        only=tuple(n.strip() for n in only.split(",") if n.strip()),
+        answers=_one_of("--answers", answers, get_args(AnswerStyle)),
+        prune=_one_of("--prune", prune, get_args(PruneRule)),
+        fidelity=fidelity,
+        memory=memory,
+        data_dir="" if data is None else str(data),
+        python=python,
+        pull=pull,
+    )
     with ExitStack() as stack:
         database = stack.enter_context(Store.open(store or None))
-        spec = _spec(
-            loaded,
-            given=task,
-            name=checked_name(name) if name else free_name(loaded, database),
-            method=method,
-            trials=trials,
-            profile=profile,
-            seed=seed,
-            start=start,
-            answers=answers,
-            describe=describe,
-            fix=fix or [],
-            only=only,
-            keep=keep,
-            prune=prune,
-            memory=memory,
-            stop=StopRules(
-                seconds=_seconds(max_time),
-                target=stop_at_target,
-                patience=patience,
-                converged=stop_converged,
-                failures=max_failures,
-            ),
-        )
-        errors = Console(stderr=True)
-        analyst, optimizer, reason = None, None, ""
-        if needs_model(method):
-            analyst, optimizer, reason = open_models(
-                stack,
-                partial(open_model, console=errors, pull=pull),
-                *wanted(database, spec.name, analysis_model or model, optimizer_model or model),
-            )
-            spec = with_models(spec, analyst, optimizer)
-        proposer = make_proposer(method, analysis_model=analyst, optimizer_model=optimizer)
-        spec = prepare(spec, database)
-        reference = task_reference(loaded, task)
-        study = Study(
-            spec=spec,
-            task_folder=loaded.folder,
-            folder=study_folder(database, spec.name),
-            store=database,
-            proposer=proposer,
-            executor=LocalExecutor(),
-            jobs=jobs,
-            data_dir=data,
-            python=python,
-            model=model_names(spec),
-            model_reason=reason,
-            task_reference=reference,
-        )
+        spec = study_spec(launch, loaded, database)
+        opening = partial(open_model, console=Console(stderr=True), pull=pull)
+        models = opened_models(stack, launch, spec.name, database, opening)
+        study = make_study(launch, spec, loaded, database, models)
         console = Console()
         stopped = _run(study, console, as_json=as_json, quiet=quiet)
-        report = write_report(database, spec.name)
+        report = write_report(database, study.spec.name)
         _close(study, console, report, stopped, as_json=as_json, quiet=quiet)
         if stopped == "interrupted":
             raise typer.Exit(130)
@@ -180,60 +166,13 @@ def tune(
             raise typer.Exit(1)
 
 
-def _spec(
-    loaded: LoadedTask,
-    *,
-    given: str,
-    name: str,
-    method: str,
-    trials: int,
-    profile: str,
-    seed: int,
-    start: str,
-    answers: str,
-    describe: str,
-    fix: list[str],
-    only: str,
-    keep: str,
-    prune: str,
-    memory: bool,
-    stop: StopRules,
-) -> StudySpec:
-    styles = get_args(AnswerStyle)
-    if keep not in get_args(Keep):
-        raise UserError(
-            f"--keep must be {' or '.join(get_args(Keep))}, got {keep!r}", hint="See tcs-hpt tune --help."
-        )
-    if prune not in get_args(PruneRule):
-        raise UserError(
-            f"--prune must be {' or '.join(get_args(PruneRule))}, got {prune!r}",
-            hint="See tcs-hpt tune --help.",
-        )
-    if answers not in styles:
-        raise UserError(
-            f"--answers must be {' or '.join(styles)}, got {answers!r}", hint="See tcs-hpt tune --help."
-        )
-    size = profile or ("quick" if given in list_tasks() and "quick" in loaded.spec.profiles else None)
-    pairs = [_pair(item) for item in fix]
-    spec = loaded.spec.with_profile(size).narrowed(
-        fix=dict(pairs), only=tuple(n.strip() for n in only.split(",") if n.strip())
-    )
-    return StudySpec.model_validate(
-        {
-            "name": name,
-            "task": spec,
-            "profile": size,
-            "method": method,
-            "trials": trials,
-            "seed": seed,
-            "start": checked_start(start),
-            "answers": answers,
-            "description": describe,
-            "keep": keep,
-            "prune": prune,
-            "memory": memory,
-            "stop": stop,
-        }
+def _one_of(option: str, given: str, choices: tuple[T, ...]) -> T:
+    """The choice that was typed."""
+    for choice in choices:
+        if choice == given:
+            return choice
+    raise UserError(
+        f"{option} must be {' or '.join(map(str, choices))}, got {given!r}", hint="See tcs-hpt tune --help."
     )
 
 

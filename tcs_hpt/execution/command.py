@@ -8,7 +8,7 @@ from pathlib import Path
 from tcs_hpt.catalog import fill_placeholders, placeholders
 from tcs_hpt.execution._base import Job
 from tcs_hpt.execution.config_file import config_path, context
-from tcs_hpt.spec import Scalar
+from tcs_hpt.spec import Scalar, switches
 
 
 def working_folder(job: Job) -> Path:
@@ -20,20 +20,22 @@ def build_command(job: Job) -> list[str]:
     """The program and its arguments, ready to start.
 
     Placeholders are filled: true and false in lower case, numbers with all their digits. An argument that names a
-    parameter which is not active is left out, together with the flag before it (`--momentum`, `{momentum}`). An
-    argument that is a file of the task's folder becomes its absolute path, unless the script runs there.
+    parameter which is not active is left out, together with the flag before it (`--momentum`, `{momentum}`); a switch
+    (`{nesterov?--nesterov}`) that is off or not active is left out alone. An argument that is a file of the task's folder becomes its absolute path, unless the script runs there.
     """
     texts = placeholder_texts(job)
     command: list[str] = []
     flag_before = False
     for item in job.task.command:
         names = placeholders(item)
+        alone = bool(switches(item))
         if all(name in texts for name in names):
             # A program is looked for on the PATH, not where it is to run.
             located = not names and (job.task.run_in == "trial" or not command)
             filled = fill_placeholders(item, texts)
-            command.append(_located(item, job.task_folder) if located else filled)
-        elif flag_before:
+            if filled or not alone:
+                command.append(_located(item, job.task_folder) if located else filled)
+        elif flag_before and not alone:
             command.pop()
         flag_before = not names and item.startswith("-") and "=" not in item
     return command

@@ -76,7 +76,9 @@ def stop_asked(folder: Path) -> bool:
 
 
 def take_over_checkpoint(earlier: Path, folder: Path) -> None:
-    """Move what a script kept to go on from, `checkpoint` and `checkpoint.*`, from an interrupted try into the next one's folder.
+    """Move what a script kept to go on from, `checkpoint` and `checkpoint.*`, into the folder of the trial that goes on.
+
+    From an interrupted try to the next one, or from a trial with few epochs to the one with more.
 
     What the next one has already stays; without an earlier folder nothing happens.
 

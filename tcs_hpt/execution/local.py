@@ -18,6 +18,7 @@ from tcs_hpt.execution._base import Job, RunResult
 from tcs_hpt.execution.command import build_command, build_environment, working_folder
 from tcs_hpt.execution.config_file import write_config
 from tcs_hpt.execution.folder import prepare, stop_asked, write_json, writing
+from tcs_hpt.execution.gpu import GpuMeter, Gpus, GpuUsage
 from tcs_hpt.execution.logs import Log
 from tcs_hpt.execution.memory import kernel_kills
 from tcs_hpt.execution.metrics import read_result
@@ -73,6 +74,7 @@ class LocalExecutor:
         watch_seconds: How often the memory of the process tree is measured.
         grace_seconds: Time between asking a process to end and killing it.
         log_bytes: Size above which `stdout.log` and `stderr.log` are cut to their first and last part, each.
+        gpus: Whose use is counted; by default this machine's.
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class LocalExecutor:
         watch_seconds: float = 0.25,
         grace_seconds: float = 3.0,
         log_bytes: int = _LOG_BYTES,
+        gpus: Gpus | None = None,
     ) -> None:
+        self._gpus = gpus if gpus is not None else Gpus()
         self._poll = poll_seconds
         self._watch = watch_seconds
         self._grace = grace_seconds
@@ -140,7 +144,8 @@ class LocalExecutor:
             begin = time.monotonic()
             tree = _start(job, folder, logs)
             try:
-                ended_by = self._follow(job, tree, tail, logs, on_epoch, current, begin)
+                meter = self._gpus.meter(job.devices, begin)
+                ended_by = self._follow(job, tree, tail, logs, on_epoch, current, begin, meter)
             except BaseException:  # an error of the watcher, or Ctrl-C: no process outlives its trial
                 self._end(tree, current)
                 raise
@@ -148,10 +153,14 @@ class LocalExecutor:
             for epoch in tail.finish():
                 on_epoch(epoch)
             logs.trim()
+            gpu = GpuUsage() if meter is None else meter.usage()
             usage = Usage(
                 wall_seconds=time.monotonic() - begin,
                 cpu_seconds=tree.cpu_seconds,
                 peak_memory_mb=tree.peak_memory_mb,
+                gpu_seconds=gpu.seconds,
+                gpu_memory_mb=gpu.peak_memory_mb,
+                gpu_joules=gpu.joules,
                 exit_code=exit_code,
             )
             kills = (kernel_kills() or 0) - killed_before if killed_before is not None else 0
@@ -166,6 +175,7 @@ class LocalExecutor:
         on_epoch: Callable[[EpochRecord], None],
         current: _Run,
         begin: float,
+        meter: GpuMeter | None,
     ) -> EndedBy:
         """Watch until the script exits or has to be ended."""
         limits = job.task.limits
@@ -190,6 +200,8 @@ class LocalExecutor:
             if limits.trial_seconds is not None and now - begin > limits.trial_seconds:
                 return "time"
             if now >= next_watch:
+                if meter is not None:
+                    meter.sample(now)
                 if tree.sample(memory_limit) > memory_limit:
                     return "memory"
                 after = time.monotonic()

@@ -76,9 +76,11 @@ def _flag(script: Script, call: ast.Call) -> Found | str | None:
         )
     if isinstance(text_action, str) and text_action not in ("store",):
         if text_action.startswith("store_"):
-            return Found(
-                name, text_action == "store_false", Route("toggle", flag), line, "bool", help=help_text
-            )
+            if text_action not in ("store_true", "store_false"):
+                return None
+            given = text_action == "store_true"
+            usual = default if isinstance(default, bool) else not given
+            return Found(name, usual, Route("toggle", flag, gives=given), line, "bool", help=help_text)
         return None
     kind = _TYPES.get(called(keyword(call, "type") or ast.Constant(None)), "unknown")
     if kind == "unknown" and keyword(call, "type") is not None and isinstance(default, bool):

@@ -106,6 +106,8 @@ def read(
         UserError: It has no parameters or no metric, or needs an argument that is not given.
     """
     sorted_ = settable.gather(script, arguments)
+    if arguments and arguments[0] in sorted_.prefix[:1]:
+        arguments = arguments[1:]  # the subcommand, which comes first anyway
     chosen = measured.choose(found_metrics, script, metric, direction)
     said = description or words.describe(script)
     proposals, against = ranges.propose(

@@ -12,7 +12,7 @@ Kind: TypeAlias = Literal["float", "int", "text", "bool", "unknown"]
 """Of a value, as the script declares it; `unknown` where neither a type nor a default tells."""
 
 Way: TypeAlias = Literal["flag", "toggle", "override", "config", "env", "setting", "report"]
-"""How a value reaches the script: a flag with a value, a pair of flags without (`--bn/--no-bn`), a Hydra override, a config file, an
+"""How a value reaches the script: a flag with a value, flags without (`--bn/--no-bn`, or `--bn` alone), a Hydra override, a config file, an
 environment variable, a literal that the launcher replaces, or `trial.params` of a script that knows this package."""
 
 
@@ -24,12 +24,14 @@ class Route:
     key: str
     """`--lr`; `optimizer.lr`; `LR`; `Config.lr`, as the way has it."""
     off: str = ""
-    """Of a toggle: the flag that switches it off."""
+    """Of a toggle: the flag that switches it off; empty for a lone flag, which is given or left out."""
+    gives: bool = True
+    """Of a lone flag: the value that it stands for; false for `store_false`."""
 
     def __str__(self) -> str:
         texts = {
             "flag": self.key,
-            "toggle": f"{self.key}/{self.off}" if self.off else self.key,
+            "toggle": f"{self.key}/{self.off}" if self.off else f"{self.key} or not",
             "override": f"{self.key}=...",
             "config": f"config file, {self.key}",
             "env": f"${self.key}",
@@ -93,7 +95,7 @@ class Settable:
 
     found: tuple[Found, ...] = ()
     prefix: tuple[str, ...] = ()
-    """Words that must come first on the command line: the name of a subcommand."""
+    """What every command line needs: the name of a subcommand, which comes first, and flags that are always given."""
     required: tuple[str, ...] = ()
     """Arguments that the script will not start without."""
     config: ConfigFile | None = None

@@ -62,8 +62,8 @@ def reason_against(found: Found) -> str:
 def _against_switch(found: Found, name: str) -> str:
     if not _SWITCHES.search(name):
         return "a switch"
-    if found.route.way == "toggle" and not found.route.off:
-        return "a switch that can only be given, not taken back"
+    if found.route.way == "toggle" and not found.route.off and found.default is found.route.gives:
+        return "a switch that is on already and cannot be taken back"
     if found.route.way == "flag" and found.default is None:
         return "a switch without a default"
     return ""

@@ -12,6 +12,7 @@ from tcs_hpt.catalog import MANIFEST
 from tcs_hpt.errors import UserError
 from tcs_hpt.importing import run_with
 from tcs_hpt.importing.draft import LAUNCHER, Draft
+from tcs_hpt.importing.found import Route
 from tcs_hpt.importing.ranges import Proposal
 from tcs_hpt.spec import CategoricalParameter
 
@@ -63,13 +64,14 @@ def text(draft: Draft) -> str:
 def command(draft: Draft) -> list[str]:
     """The script's command line with placeholders."""
     script = draft.script
-    own = [*draft.prefix, *_arguments(draft)]
+    first = [word for word in draft.prefix if not word.startswith("-")]
+    own = [*first, *_arguments(draft), *(word for word in draft.prefix if word not in first)]
     for proposal in draft.proposals:
         route, name = proposal.found.route, proposal.found.name
         if route.way == "flag":
             own += [route.key, f"{{{name}}}"]
         elif route.way == "toggle":
-            own.append(f"{{{name}}}")
+            own.append(_switch(route, name))
         elif route.way == "override":
             own.append(f"{route.key}={{{name}}}")
     if draft.seed is not None and draft.seed.route.way == "flag":
@@ -88,6 +90,13 @@ def command(draft: Draft) -> list[str]:
     if draft.config is not None and not draft.config.flag and not draft.config.argument:
         settings.append(f'"{draft.config.literal}"={{config}}')
     return ["{python}", LAUNCHER, script.name, *settings, *(["--", *own] if own else [])]
+
+
+def _switch(route: Route, name: str) -> str:
+    """A pair of flags by the one that is meant; a lone one by whether it is given."""
+    if route.off:
+        return f"{{{name}}}"
+    return f"{{{name}?{route.key}}}" if route.gives else f"{{{name}?:{route.key}}}"
 
 
 def _arguments(draft: Draft) -> list[str]:

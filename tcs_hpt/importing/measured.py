@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tcs_hpt.errors import UserError
-from tcs_hpt.importing import goals, printed, printing, reported, written
+from tcs_hpt.importing import goals, printed, printing, reported, tracked, written
 from tcs_hpt.importing.metric_found import Format, MetricFound, Place
 from tcs_hpt.importing.printed import NUMBER
 from tcs_hpt.importing.script import Script, scripts_run
@@ -41,7 +41,12 @@ def gather(script: Script) -> tuple[MetricFound, ...]:
     found = [
         m
         for one in scripts
-        for m in (*reported.find(one), *written.find(one), *printed.find(printing.lines(one)))
+        for m in (
+            *reported.find(one),
+            *written.find(one),
+            *printed.find(printing.lines(one)),
+            *tracked.find(one),
+        )
     ]
     ordered = sorted(enumerate(found), key=lambda pair: (_key(pair[1]), pair[0]))
     unique: dict[str, MetricFound] = {}
@@ -74,6 +79,12 @@ def choose(
     Raises:
         UserError: The script writes none, or the direction cannot be told.
     """
+    if not found and not wanted and (elsewhere := tracked.sent_elsewhere(script)):
+        name, tracker = next(iter(elsewhere.items()))
+        raise UserError(
+            f"{script.name} sends {', '.join(elsewhere)} to {tracker} alone, where nothing here can read it",
+            hint=f'Let it print it as well, e.g. `print("{name}", value)` each epoch.',
+        )
     if not found and not wanted:
         raise UserError(
             f"{script.name} prints, logs or writes no metric that could be recognised, so nothing says what to improve",

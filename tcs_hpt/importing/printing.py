@@ -149,8 +149,15 @@ def _pieces(script: Script, call: ast.Call) -> list[Piece]:
             break
         if place:
             pieces.append(separator if isinstance(separator, str) else " ")
-        pieces += _text(script, argument)
+        if isinstance(argument, ast.Constant) and _is_number(argument.value):
+            pieces.append(Slot(""))  # `print("val_acc", 0.5)`
+        else:
+            pieces += _text(script, argument)
     return pieces
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _text(script: Script, node: ast.expr) -> list[Piece]:

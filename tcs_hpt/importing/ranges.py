@@ -133,7 +133,8 @@ def _draft(found: Found) -> ParameterSpec | None:
 
 
 def _switch(found: Found) -> tuple[Scalar, ...]:
-    return (found.route.key, found.route.off) if found.route.way == "toggle" else (True, False)
+    pair = found.route.way == "toggle" and found.route.off
+    return (found.route.key, found.route.off) if pair else (True, False)
 
 
 def _known(found: Found, draft: ParameterSpec, advice: Advice, family: str, divided: bool) -> Proposal | str:

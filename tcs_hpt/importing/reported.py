@@ -9,7 +9,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from tcs_hpt.importing import goals
+from tcs_hpt.importing import goals, lightning_cli
 from tcs_hpt.importing.found import identifier
 from tcs_hpt.importing.metric_found import MetricFound, Place
 from tcs_hpt.importing.printed import NUMBER
@@ -85,9 +85,9 @@ def _computed(script: Script, node: ast.expr | None) -> list[str]:
 
 def _lightning(script: Script) -> Iterator[MetricFound]:
     """`self.log` goes to the trainer's logger: a CSV file when the script says so, else the progress bar and the table of `validate`."""
-    place = _csv_logger(script)
+    place = _csv_logger(script) or (lightning_cli.LOGGED if lightning_cli.logs_to_csv(script) else None)
     validates = any(called(c) == "validate" for c in script.calls)
-    for call in script.calls:
+    for call in (c for one in (script, *lightning_cli.modules(script)) for c in one.calls):
         if called(call) == "log" and isinstance(call.func, ast.Attribute) and call.args:
             names = [script.value(call.args[0])]
         elif called(call) == "log_dict" and call.args and isinstance(call.args[0], ast.Dict):

@@ -15,6 +15,7 @@ from tcs_hpt.importing import (
     environment,
     function_flags,
     hydra,
+    lightning_cli,
     trial_params,
 )
 from tcs_hpt.importing.found import ConfigFile, Found, LeftOut, Named, Settable
@@ -54,6 +55,7 @@ def gather(script: Script, arguments: Sequence[str]) -> Sorted:
         find(script)
         for find in (argparse_flags.find, click_options.find, function_flags.find, dataclass_flags.find)
     ]
+    styles.append(lightning_cli.find(script, arguments))
     flags = tuple(f for s in styles for f in s.found)
     shell = environment.find(script)
     _check_required(script, [*styles, shell], arguments)

@@ -18,26 +18,26 @@ def find(script: Script) -> list[MetricFound]:
     for call in script.calls:
         name = called(call)
         if name == "dumps" and call.args:
-            keys = _keys(script, call.args[0])
+            names = keys(script, call.args[0])
             place = _where_dumped(script, call, files)
-            if keys and place is not None:
-                found += _metrics(keys, place, call.lineno)
+            if names and place is not None:
+                found += _metrics(names, place, call.lineno)
         elif name == "dump" and len(call.args) > 1 and dotted(call.func).startswith("json"):
             path = files.get(dotted(call.args[1]))
             if path is not None:
-                found += _metrics(_keys(script, call.args[0]), Place(path, "json"), call.lineno)
+                found += _metrics(keys(script, call.args[0]), Place(path, "json"), call.lineno)
     return [*found, *_csv(script, files)]
 
 
-def _metrics(keys: Mapping[str, int], place: Place, line: int) -> Iterator[MetricFound]:
-    per_epoch = any(k.lower() in ("epoch", "step", "round") for k in keys)
-    for key in keys:
+def _metrics(names: Mapping[str, int], place: Place, line: int) -> Iterator[MetricFound]:
+    per_epoch = any(n.lower() in ("epoch", "step", "round") for n in names)
+    for key in names:
         if goals.measure(key) is not None:
             name = identifier(key)
             yield MetricFound(name, place, line, written_name="" if name == key else key, per_epoch=per_epoch)
 
 
-def _keys(script: Script, node: ast.expr, depth: int = 0) -> dict[str, int]:
+def keys(script: Script, node: ast.expr, depth: int = 0) -> dict[str, int]:
     """The keys of a dictionary that is written as a literal, here or where its name is assigned; nested ones with dots."""
     if isinstance(node, ast.Name) and depth < 3:
         assigned = [
@@ -57,21 +57,21 @@ def _keys(script: Script, node: ast.expr, depth: int = 0) -> dict[str, int]:
         }
         found: dict[str, int] = {}
         for value in assigned:
-            found |= _keys(script, value, depth + 1)
+            found |= keys(script, value, depth + 1)
         return found | entries if assigned else {}
     if isinstance(node, ast.Call) and called(node) == "dict":
         return {k.arg: k.value.lineno for k in node.keywords if k.arg}
     if not isinstance(node, ast.Dict):
         return {}
-    keys: dict[str, int] = {}
+    named: dict[str, int] = {}
     for key, value in zip(node.keys, node.values, strict=True):
         name = script.value(key)
         if key is None:
-            keys |= _keys(script, value, depth + 1)
+            named |= keys(script, value, depth + 1)
         elif isinstance(name, str):
-            nested = _keys(script, value, depth + 1) if isinstance(value, ast.Dict) else {}
-            keys |= {f"{name}.{k}": n for k, n in nested.items()} if nested else {name: value.lineno}
-    return keys
+            nested = keys(script, value, depth + 1) if isinstance(value, ast.Dict) else {}
+            named |= {f"{name}.{k}": n for k, n in nested.items()} if nested else {name: value.lineno}
+    return named
 
 
 def _where_dumped(script: Script, call: ast.Call, files: Mapping[str, str]) -> Place | None:
@@ -149,8 +149,8 @@ def _csv(script: Script, files: Mapping[str, str]) -> list[MetricFound]:
                 columns[owner] = names
     found = [
         m
-        for name, keys in columns.items()
-        for m in _metrics(keys, Place(writers[name], "csv"), next(iter(keys.values()), 0))
+        for name, header in columns.items()
+        for m in _metrics(header, Place(writers[name], "csv"), next(iter(header.values()), 0))
     ]
     return [*found, *_header_line(script, files)]
 

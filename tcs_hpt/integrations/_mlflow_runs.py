@@ -112,14 +112,17 @@ def study_run(study: StudySpec, trials: Sequence[Trial], *, created: str, versio
 
 
 def _progress(study: StudySpec, trials: Iterable[Trial], now: datetime) -> Iterable[tuple[Point, ...]]:
-    """The score and the best score so far, up to the first trial that still runs: it may yet be the best."""
+    """The score and the best score so far, up to the first trial that still runs: it may yet be the best.
+
+    Without trials that had fewer epochs than all: their scores are of another kind.
+    """
     seen: list[Trial] = []
     for trial in trials:
         if trial.state == "running":
             return
         seen.append(trial)
         best = incumbent(seen, study.task.objective)
-        if trial.state == "finished" and trial.value is not None and best is not None:
+        if trial.state == "finished" and trial.value is not None and not trial.partial and best is not None:
             when = _milliseconds(_end(trial, now))
             yield (
                 Point("tcs_hpt/score", trial.value, when, trial.number),
@@ -154,6 +157,7 @@ def trial_run(
         "tcs_hpt.state": trial.state,
         "tcs_hpt.source": proposal.source,
         "tcs_hpt.change": proposal.change,
+        "tcs_hpt.promoted_from": "" if trial.promoted_from is None else str(trial.promoted_from),
         "tcs_hpt.base_trial": "" if proposal.base_trial is None else str(proposal.base_trial),
         "tcs_hpt.model": ", ".join(dict.fromkeys(call.model for call in proposal.calls)),
         "tcs_hpt.prompts": ", ".join(_prompts([trial])),
@@ -182,7 +186,10 @@ def trial_run(
         status=STATUS[trial.state],
         started=_milliseconds(_time(trial.started_at, now)),
         ended=ended,
-        parameters={name: exact(value) for name, value in {**study.task.fixed, **trial.config}.items()},
+        parameters={
+            name: exact(value)
+            for name, value in {**study.task_at(trial.fidelity).fixed, **trial.config}.items()
+        },
         tags=_texts(tags),
         epochs=epochs,
         final=tuple(_final(trial, ended)) if trial.state != "running" else (),

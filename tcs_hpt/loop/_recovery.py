@@ -52,11 +52,7 @@ def judged(trial: Trial, trials: Sequence[Trial], space: SearchSpace) -> Trial:
         return trial.model_copy(update={"failure": person})
     if trial.failure.kind != "crashed" or trial.usage.exit_code not in OUTSIDE:
         return trial
-    key = space.key(trial.config)
-    before = any(
-        t.failure is not None and t.failure.origin == "outside" and space.key(t.config) == key for t in trials
-    )
-    if before:
+    if ended_outside_before(trial, trials, space):
         return trial
     failure = Failure(
         kind="interrupted",
@@ -65,6 +61,18 @@ def judged(trial: Trial, trials: Sequence[Trial], space: SearchSpace) -> Trial:
         origin="outside",
     )
     return trial.model_copy(update={"state": "interrupted", "failure": failure})
+
+
+def ended_outside_before(trial: Trial, trials: Iterable[Trial], space: SearchSpace) -> bool:
+    """Whether something outside ended an earlier trial of the same configuration."""
+    key = space.key(trial.config)
+    return any(
+        t.failure is not None
+        and t.failure.origin == "outside"
+        and space.key(t.config) == key
+        and t.fidelity == trial.fidelity
+        for t in trials
+    )
 
 
 def to_retry(trials: Iterable[Trial]) -> Trial | None:

@@ -14,36 +14,36 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from tcs_hpt.catalog import LoadedTask
-from tcs_hpt.errors import StoreError, UserError
+from tcs_hpt.errors import UserError
 from tcs_hpt.events import (
     EpochReported,
     Event,
-    Proposed,
     StopAsked,
     StopReason,
     StudyEnded,
     StudyStarted,
-    TrialEnded,
     TrialStarted,
     Watcher,
 )
 from tcs_hpt.evidence.memory import Memory, recall
 from tcs_hpt.execution import Executor, Job, recover
 from tcs_hpt.execution.folder import ask_to_stop, take_over_checkpoint
-from tcs_hpt.guard import FREE_RULES, check
-from tcs_hpt.loop import _artifacts, _recovery
+from tcs_hpt.loop import _recovery
 from tcs_hpt.loop._devices import DevicePool, visible_devices
-from tcs_hpt.loop._ownership import LEASE_SECONDS, Ownership
+from tcs_hpt.loop._fidelity import require_fidelity
+from tcs_hpt.loop._ownership import Ownership
+from tcs_hpt.loop._promotion import as_proposers_see
 from tcs_hpt.loop._signals import interruptible
 from tcs_hpt.loop._stopping import stop_reason
+from tcs_hpt.loop._trial_steps import Nothing, begin_trial, end_trial
 from tcs_hpt.proposers import ProposalContext, Proposer
 from tcs_hpt.pruning import Pruner, make_pruner, require_prunable
-from tcs_hpt.records import EpochRecord, Proposal, Trial, incumbent, ordered
+from tcs_hpt.records import EpochRecord, Proposal, Trial, ordered
 from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import BUDGETS, StudySpec
 from tcs_hpt.store import Store
 
-Next: TypeAlias = Literal["started", "full", "exhausted"]
+Next: TypeAlias = Literal["started"] | Nothing
 
 
 def utc_now() -> str:
@@ -199,44 +199,11 @@ class Study:
         with owner.turn(keep_waiting=lambda: not self._stopping) as mine:
             if not mine:
                 return "full"
-            trials = self._recovered(owner)
-            number = self.store.reserve_number(
-                self.spec.name,
-                owner.owner,
-                seconds=LEASE_SECONDS,
-                now=owner.now(),
-                budget=self.spec.trials,
-            )
-            if number is None:
-                return "full"
-            retry = _recovery.to_retry(trials)
-            proposal = retry.proposal if retry is not None else self._propose(trials, number)
-            if proposal is None or self._stopping:
-                self.store.release(self.spec.name, number, owner.owner)
-                return "full" if self._stopping else "exhausted"
-            decision = check(proposal.config, SearchSpace(self.spec.task.params), trials, FREE_RULES)
-            if not decision.accepted:  # every proposer passed the guard already; this is the last door
-                raise AssertionError(f"an invalid configuration reached the loop: {decision.reasons}")
-            self._tell(Proposed(number=number, proposal=proposal))
-            trial = Trial(
-                number=number,
-                config=proposal.config,
-                state="running",
-                proposal=proposal,
-                seed=self.spec.seed,
-                folder=str(self.folder / f"trial_{number:04d}"),
-                started_at=self.now(),
-                retry_of=retry.number if retry is not None else None,
-            )
-            if not self.store.start_trial(
-                self.spec.name, trial, owner.owner, seconds=LEASE_SECONDS, now=owner.now()
-            ):
-                raise StoreError(
-                    f"another engine started trial {number} of {self.spec.name!r} meanwhile",
-                    hint="This engine was suspended for too long; run the same command again to go on.",
-                )
-        self._tell(TrialStarted(number=number, config=trial.config))
-        self._running[pool.submit(self._train, trial, owner, devices)] = number
+            begun = begin_trial(self, owner, self._recovered(owner))
+        if not isinstance(begun, Trial):
+            return begun
+        self._tell(TrialStarted(number=begun.number, config=begun.config))
+        self._running[pool.submit(self._train, begun, owner, devices)] = begun.number
         return "started"
 
     def _propose(self, trials: Sequence[Trial], number: int) -> Proposal | None:
@@ -244,7 +211,8 @@ class Study:
         self._thinking = True
         began = time.perf_counter()
         try:
-            context = ProposalContext(self.spec, trials, number, self._tell, self.memory)
+            spec, seen = as_proposers_see(self.spec, trials)
+            context = ProposalContext(spec, seen, number, self._tell, self.memory)
             proposal = self.proposer.propose(context)
             if proposal is None:
                 return None
@@ -272,10 +240,10 @@ class Study:
                     ask_to_stop(Path(trial.folder))
                     self._tell(StopAsked(number=trial.number, epoch=epoch.epoch, reason=asked))
 
-        if trial.retry_of is not None:
-            earlier = next((t.folder for t in self.trials if t.number == trial.retry_of), "")
-            if earlier:
-                take_over_checkpoint(Path(earlier), Path(trial.folder))
+        folders = {t.number: t.folder for t in self.trials}
+        for number in (trial.retry_of, trial.promoted_from):  # what was interrupted had gone further
+            if number is not None and folders.get(number):
+                take_over_checkpoint(Path(folders[number]), Path(trial.folder))
         with devices.one() as device:
             result = self.executor.run(self._job(trial, device), on_epoch)
         with self._telling:  # the policy looks at all trials: one at a time
@@ -285,22 +253,7 @@ class Study:
             )
             if asked:
                 record = record.model_copy(update={"stopped_early": asked})
-            self._record(record, owner)
-
-    def _record(self, trial: Trial, owner: Ownership) -> None:
-        """Write the record of a trial that ended, apply the policy on artifacts, and tell."""
-        violations = self.spec.task.objective.violations(trial.metrics) if trial.state == "finished" else ()
-        trial = trial.model_copy(
-            update={"artifacts": _artifacts.found(Path(trial.folder)), "violations": violations}
-        )
-        self.store.save_trial(self.spec.name, trial, owner.owner)
-        self.store.release(self.spec.name, trial.number, owner.owner)
-        over = [t for t in self.trials if t.state != "running"]
-        best = incumbent(over, self.spec.task.objective)
-        for changed in _artifacts.apply(self.spec.keep, over, best):
-            self.store.save_trial(self.spec.name, changed)
-            trial = changed if changed.number == trial.number else trial
-        self._tell(TrialEnded(trial=trial))
+            end_trial(self, record, owner.owner)
 
     # -- what others left -----------------------------------------------------------------------------------
 
@@ -319,15 +272,14 @@ class Study:
             if not owner.take(trial.number):
                 continue  # another engine recovers it
             result = recover(self._job(trial, ""))
-            self._record(
-                _recovery.ended(trial, result) if result is not None else _recovery.interrupted(trial), owner
-            )
+            record = _recovery.ended(trial, result) if result is not None else _recovery.interrupted(trial)
+            end_trial(self, record, owner.owner)
         return self.trials
 
     def _job(self, trial: Trial, device: str) -> Job:
         return Job(
             number=trial.number,
-            task=self.spec.task,
+            task=self.spec.task_at(trial.fidelity),
             task_folder=self.task_folder,
             folder=Path(trial.folder),
             config=trial.config,
@@ -365,9 +317,11 @@ def prepare(spec: StudySpec, store: Store) -> StudySpec:
         The specification to go on with.
 
     Raises:
-        UserError: A study of this name exists and differs in more than `BUDGETS`, or its trials cannot be pruned so.
+        UserError: A study of this name exists and differs in more than `BUDGETS`, its trials cannot be pruned so, or fewer epochs
+            first do not fit what else it was asked for.
     """
     require_prunable(spec)
+    require_fidelity(spec)
     if not store.has_study(spec.name):
         store.create_study(spec)
         return spec

@@ -14,6 +14,7 @@ from rich.text import Text
 from tcs_hpt.records import Trial
 from tcs_hpt.report import words
 from tcs_hpt.report.fidelity import fidelity_sentence
+from tcs_hpt.report.rungs import rungs_section
 from tcs_hpt.report.sections import Section, print_sections
 from tcs_hpt.report.tables import StudySummary, compare_configs, reproduce_command, summarize_study
 from tcs_hpt.report.tradeoffs import front_grid, trade_offs
@@ -60,7 +61,10 @@ def print_summary(
             _say(console, f"Not seen by the tuner: {scores} (trial {summary.best.number})")
     _print_front(console, trials, objective)
     _print_path(console, study, summary)
-    _print_ledger(console, summary, fidelity_sentence(trials, objective))
+    rungs = rungs_section(study, trials)
+    if rungs is not None:
+        print_sections(console, [rungs])
+    _print_ledger(console, summary, fidelity_sentence(trials, objective) if rungs is None else "")
     _print_failures(console, summary, trials)
     if summary.best is not None:
         _title(console, "Train the best again")
@@ -132,6 +136,8 @@ def _print_path(console: Console, study: StudySpec, summary: StudySummary) -> No
                 f"  {words.number(step.value)} ({words.signed(step.effect)})",
                 "green" if step.effect > 0 else "",
             )
+        if study.fidelity is not None:
+            line.append(f"  with {study.fidelity.parameter} {study.fidelity.lowest}", "dim")
         console.print(line, highlight=False)
         if step.reason:
             _say(console, f"    {words.one_line(step.reason, 200)}")

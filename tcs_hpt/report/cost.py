@@ -5,7 +5,8 @@ The estimate is that of Green Algorithms (Lannelongue, Grealey and Inouye, Advan
     energy = (core seconds x watts of a core + seconds x GB of memory x watts of a GB) / 3600      [Wh]
 
 with their 12 W for a core of an unknown processor and 0.3725 W for a GB of memory. Ours differs in that nothing is added for cooling (their
-factor for a data centre is 1.67), a core counts for the time that it computed, and GPUs are not counted.
+factor for a data centre is 1.67), a core counts for the time that it computed, and the energy of GPUs is not estimated but read from
+their own counters, for training alone: a model's server may be anywhere.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def choosing_wh(row: Row, cores: int) -> float:
 
 def training_wh(row: Row) -> float:
     """Energy of a study's trials [Wh]; each is taken to have held the largest trial's memory."""
-    return energy_wh(row.training_cpu_seconds, row.training_seconds, row.peak_memory_mb)
+    of_cores = energy_wh(row.training_cpu_seconds, row.training_seconds, row.peak_memory_mb)
+    return of_cores + row.training_gpu_joules / 3600
 
 
 def cost_grid(rows: Mapping[str, Sequence[Row]], cores: int) -> Grid:
@@ -52,13 +54,22 @@ def cost_grid(rows: Mapping[str, Sequence[Row]], cores: int) -> Grid:
         rows: The studies of each method that ran at least one trial.
         cores: Of the machine that it ran on; 0 where nobody wrote them down.
     """
+    on_gpus = any(r.training_gpu_seconds for found in rows.values() for r in found)
     return Grid(
         title="What the machine did; means of a study, energy estimated",
-        columns=("method", "training CPU s", "peak MiB of a trial", "choosing Wh, at most", "training Wh"),
+        columns=(
+            "method",
+            "training CPU s",
+            *(("training GPU s",) if on_gpus else ()),
+            "peak MiB of a trial",
+            "choosing Wh, at most",
+            "training Wh",
+        ),
         rows=tuple(
             (
                 label,
                 f"{fmean(r.training_cpu_seconds for r in found):,.1f}",
+                *((f"{fmean(r.training_gpu_seconds for r in found):,.1f}",) if on_gpus else ()),
                 f"{max(r.peak_memory_mb for r in found):,.0f}",
                 f"{fmean(choosing_wh(r, cores) for r in found):.3f}" if cores else words.MISSING,
                 f"{fmean(training_wh(r) for r in found):.3f}",
@@ -71,6 +82,6 @@ def cost_grid(rows: Mapping[str, Sequence[Row]], cores: int) -> Grid:
 
 NOTE = (
     f"Energy is estimated, not measured: {CORE_WATTS:.0f} W for each core that computes and {MEMORY_WATTS} W for each GB of memory (Green Algorithms, "
-    "2021), without GPUs and cooling; while a model answers, all cores count, wherever it runs."
+    "2021), without cooling; while a model answers, all cores count, wherever it runs. GPUs count by their own energy counters, in training alone."
 )
 """Belongs below every such table."""

@@ -30,12 +30,23 @@ FORMAT_VERSION = 1
 Cell: TypeAlias = bool | int | float | str | None
 Row: TypeAlias = dict[str, Cell]
 
-_NUMBERS = ("value", "wall_seconds", "cpu_seconds", "peak_memory_mb", "thinking_seconds")
+_NUMBERS = (
+    "value",
+    "wall_seconds",
+    "cpu_seconds",
+    "peak_memory_mb",
+    "gpu_seconds",
+    "gpu_memory_mb",
+    "gpu_joules",
+    "thinking_seconds",
+)
 _WHOLE = (
     "number",
     "base_trial",
     "retry_of",
     "replicate_of",
+    "fidelity",
+    "promoted_from",
     "seed",
     "model_calls",
     "prompt_tokens",
@@ -49,7 +60,8 @@ def rows(study: StudySpec, trials: Iterable[Trial]) -> list[Row]:
 
     `params_*`: the task's parameters in its order; None where one was not active. `metrics_*`: final metrics, the
     objective first; None where a trial has none or it was not finite. Memory is in MiB. Tokens and thinking time cover
-    all requests for that trial; a trial that repeats an interrupted one cost none, so that the columns add up.
+    all requests for that trial; a trial that repeats an interrupted one cost none, so that the columns add up. `fidelity` is the
+    number of epochs of a trial that had fewer than all; its value compares only with others of the same.
     """
     everything = sorted(trials, key=lambda t: t.number)
     names = _union(study.task.params, *(t.config for t in everything))
@@ -89,6 +101,9 @@ def _row(trial: Trial, names: Sequence[str], metrics: Sequence[str]) -> Row:
         "wall_seconds": usage.wall_seconds,
         "cpu_seconds": usage.cpu_seconds,
         "peak_memory_mb": usage.peak_memory_mb,
+        "gpu_seconds": usage.gpu_seconds,
+        "gpu_memory_mb": usage.gpu_memory_mb,
+        "gpu_joules": usage.gpu_joules,
         "model_calls": len(calls),
         "prompt_tokens": sum(c.prompt_tokens for c in calls),
         "completion_tokens": sum(c.completion_tokens for c in calls),
@@ -97,6 +112,8 @@ def _row(trial: Trial, names: Sequence[str], metrics: Sequence[str]) -> Row:
         "seed": trial.seed,
         "retry_of": trial.retry_of,
         "replicate_of": trial.replicate_of,
+        "fidelity": trial.fidelity,
+        "promoted_from": trial.promoted_from,
     }
 
 

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tcs_hpt.records import Trial, incumbent, ordered
+from tcs_hpt.records import Trial, by_number, first_rung, incumbent, ordered, origin
 from tcs_hpt.report.words import MISSING, one_line
 from tcs_hpt.space import format_value
 from tcs_hpt.spec import (
@@ -100,7 +100,19 @@ def history(study: StudySpec, trials: Sequence[Trial], name: str = "history") ->
                 label="best so far",
                 zorder=2,
             )
-        scored = [t for t in shown if t.value is not None]
+        scored = [t for t in shown if t.value is not None and not t.partial]
+        early = [t for t in shown if t.value is not None and t.partial]
+        if early:
+            axes.scatter(
+                [t.number for t in early],
+                [place(t.value) for t in early],
+                facecolors="none",
+                edgecolors=OTHER_COLOUR,
+                linewidths=1.2,
+                s=40,
+                label="fewer epochs",
+                zorder=2.5,
+            )
         for source in dict.fromkeys(t.proposal.source for t in scored):
             mine = [t for t in scored if t.proposal.source == source]
             axes.scatter(
@@ -127,17 +139,17 @@ def history(study: StudySpec, trials: Sequence[Trial], name: str = "history") ->
                 zorder=3,
                 clip_on=False,
             )
-        if objective.target is not None and scored:
+        if objective.target is not None and (scored or early):
             axes.axhline(
                 place(objective.target), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="target"
             )
-        if not scored:
+        if not scored and not early:
             say(axes, "no trial has a score" if shown else "no trial yet")
         last = max([t.number for t in shown], default=1)
         axes.set_xlim(0.5, max(last, 1) + 0.5)
         whole_numbers(axes)
         axes.margins(y=0.14)
-        if scored or failed:
+        if scored or early or failed:
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=7, fontsize=9, columnspacing=1.4)
 
     title = f"Score of each trial ({objective.metric}) and the best so far"
@@ -199,10 +211,14 @@ def trial_curves(study: StudySpec, trial: Trial, name: str = "") -> str:
 
 
 def parameter_effects(study: StudySpec, trials: Sequence[Trial]) -> dict[str, str]:
-    """For each parameter that was tried: its values, on its own scale, against the score. The best is marked."""
+    """For each parameter that was tried: its values, on its own scale, against the score. The best is marked.
+
+    Of a study that began with fewer epochs the lowest rung is drawn, where all configurations are.
+    """
     objective = study.task.objective
-    scored = [t for t in ordered(trials) if t.value is not None and math.isfinite(t.value)]
-    best = incumbent(scored, objective)
+    scored = [t for t in ordered(first_rung(trials)) if t.value is not None and math.isfinite(t.value)]
+    best = incumbent(trials, objective)
+    best = origin(best, by_number(trials)) if best is not None else None
     figures = {}
     for index, (name, parameter) in enumerate(study.task.params.items()):
         points = [(t.config[name], t) for t in scored if name in t.config]
@@ -282,7 +298,8 @@ def _best_so_far(trials: Sequence[Trial], objective: Objective) -> tuple[list[fl
     xs: list[float] = []
     ys: list[float] = []
     for trial in trials:
-        if trial.value is not None and (not ys or objective.better(trial.value, ys[-1])):
+        counts = trial.value is not None and trial.feasible and not trial.partial
+        if trial.value is not None and counts and (not ys or objective.better(trial.value, ys[-1])):
             xs.append(trial.number)
             ys.append(trial.value)
     if xs:

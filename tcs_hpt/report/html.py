@@ -11,6 +11,7 @@ from tcs_hpt.records import Trial, by_number, effect, measured_outcome
 from tcs_hpt.report import figures, words
 from tcs_hpt.report.fidelity import fidelity_sentence
 from tcs_hpt.report.pages import page_template, replace_file
+from tcs_hpt.report.rungs import rung_text, rungs_section
 from tcs_hpt.report.tables import (
     StudySummary,
     compare_configs,
@@ -74,6 +75,7 @@ def render_html(
         "history": Markup(figures.history(study, shown)),
         "curves": Markup(figures.learning_curves(study, shown)),
         "effects": [Markup(svg) for svg in figures.parameter_effects(study, shown).values()],
+        "rungs": rungs_section(study, shown),
         "front": front_grid(traded, study.task.objective) if traded else None,
         "front_figure": Markup(front_figure(traded, study.task.objective, best)),
         "cards": [_card(study, trial, by_number(shown), best) for trial in shown],
@@ -121,7 +123,7 @@ def _sentences(study: StudySpec, summary: StudySummary, trials: Sequence[Trial])
         "hits": words.hit_sentence(summary),
         "deviations": words.deviation_sentence(summary),
         "noise": words.NOISE_NOTE if summary.improved else "",
-        "fidelity": fidelity_sentence(trials, objective),
+        "fidelity": fidelity_sentence(trials, objective) if study.fidelity is None else "",
     }
 
 
@@ -167,6 +169,7 @@ def _card(study: StudySpec, trial: Trial, trials: Mapping[int, Trial], best: Tri
         "proposal": proposal,
         "is_best": best is not None and trial.number == best.number,
         "change": words.change_of(trial),
+        "rung": rung_text(trial, study.fidelity),
         "value": words.number(trial.value),
         "effect": words.signed(effect(trial, trials, objective)),
         "outcome": measured_outcome(trial, trials, objective),

@@ -31,6 +31,7 @@ from tcs_hpt.events import (
 )
 from tcs_hpt.records import Trial, incumbent
 from tcs_hpt.report import words
+from tcs_hpt.report.rungs import fewer_sentence, rung_text
 from tcs_hpt.spec import StudySpec
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -208,7 +209,7 @@ class LiveView:
         objective = self._study.task.objective if self._study is not None else None
         best = incumbent(self._trials, objective) if objective is not None else None
         is_best = best is not None and best.number == trial.number
-        first = is_best and sum(t.value is not None for t in self._trials) == 1
+        first = is_best and sum(t.value is not None and not t.partial for t in self._trials) == 1
         base = next((t for t in self._trials if t.number == trial.proposal.base_trial), None)
         effect = ""
         if objective is not None and base is not None and base.value is not None and trial.value is not None:
@@ -222,7 +223,9 @@ class LiveView:
                 f"{(trial.failure.kind if trial.failure else trial.state).replace('_', ' '):>12}", "red"
             )
         row.append(f"  {effect:>9}  ")
+        rung = rung_text(trial, self._study.fidelity if self._study is not None else None)
         tail = f"  by {trial.proposal.source}{', new best' if is_best and not first else ''}"
+        tail = f"  {rung}{tail}" if rung else tail
         room = max(self._console.width - row.cell_len - cell_len(tail) - 1, 8)
         row.append(_cut(words.change_of(trial), room), style)
         row.append(tail, "green" if is_best else "dim")
@@ -257,9 +260,7 @@ class LiveView:
             body.append(f"  by {running.source}" if running.source else "", "dim")
             body.append("\nreason    ", "dim").append(_or_dash(running.fallback or running.reason))
             body.append("\nso far    ", "dim").append(self._so_far(best))
-            title = Text(
-                f" trial {running.number} of {max(self._study.trials, running.number)} ", style="bold"
-            )
+            title = Text(f" trial {running.number} of {max(self._study.runs, running.number)} ", style="bold")
         return Panel(
             body, title=title, title_align="left", box=ROUNDED, border_style="cyan", height=PANEL_LINES + 2
         )
@@ -284,6 +285,8 @@ def _heading(event: StudyStarted) -> list[RenderableType]:
             f"{words.goal(study.task.objective)}; method {study.method}, {words.count(study.trials, 'trial')}"
         ),
     ]
+    if study.fidelity is not None:
+        lines.append(Text(fewer_sentence(study.fidelity, study.trials)))
     if event.model:
         why = f" ({event.model_reason})" if event.model_reason else ""
         lines.append(Text(words.one_line(f"model {event.model}{why}"), style="dim"))

@@ -15,9 +15,10 @@ from tcs_hpt.events import (
     TrialEnded,
     TrialStarted,
 )
-from tcs_hpt.records import Trial, incumbent
+from tcs_hpt.records import PROMOTION, Trial, incumbent
 from tcs_hpt.report import words
 from tcs_hpt.report.live import STOPPED
+from tcs_hpt.report.rungs import fewer_sentence, rung_text
 from tcs_hpt.spec import StudySpec
 
 
@@ -60,6 +61,8 @@ class PlainView:
         study = event.study
         title = study.task.title or study.task.name
         self._write(f"study {study.name}: {title}; {words.goal(study.task.objective)}; method {study.method}")
+        if study.fidelity is not None:
+            self._write(fewer_sentence(study.fidelity, study.trials))
         if event.model:
             self._write(f"model {event.model}" + (f" ({event.model_reason})" if event.model_reason else ""))
         if event.finished_trials:
@@ -73,7 +76,9 @@ class PlainView:
         if proposal.deviation:
             self._write(f"  departs from the analysis: {proposal.deviation}")
         why = f": {proposal.reason}" if proposal.reason else ""
-        chose = "start with" if proposal.source == "start" else f"{proposal.source} chose"
+        chose = {"start": "start with", PROMOTION: "goes on with"}.get(
+            proposal.source, f"{proposal.source} chose"
+        )
         self._write(f"  {chose} {what}{why}")
 
     def _ended(self, trial: Trial) -> None:
@@ -82,7 +87,9 @@ class PlainView:
             objective = self._study.task.objective
             best = incumbent(self._trials, objective)
             top = words.number(best.value) if best is not None else words.MISSING
-            parts.append(f"{objective.metric} {words.number(trial.value)} (best {top})")
+            rung = rung_text(trial, self._study.fidelity)
+            with_ = f" with {rung}" if rung else ""
+            parts.append(f"{objective.metric} {words.number(trial.value)}{with_} (best {top})")
             if trial.violations:
                 parts.append(f"not allowed: {'; '.join(trial.violations)}")
         elif trial.failure is not None:
@@ -98,7 +105,7 @@ class PlainView:
 
     def _of(self, number: int) -> str:
         # Interrupted trials have numbers too but take no budget, so a number may exceed the budget.
-        return f"/{self._study.trials}" if self._study is not None and number <= self._study.trials else ""
+        return f"/{self._study.runs}" if self._study is not None and number <= self._study.runs else ""
 
     def _write(self, line: str) -> None:
         indent = line[: len(line) - len(line.lstrip())]

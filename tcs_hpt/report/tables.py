@@ -26,6 +26,7 @@ from tcs_hpt.records import (
     measured_outcome,
     measured_size,
     ordered,
+    origin,
 )
 from tcs_hpt.spec import Objective, Scalar, StudySpec, same_scalar
 
@@ -86,13 +87,17 @@ class StudySummary:
     trials: int
     """Trials that consumed budget."""
     interrupted: int
+    configurations: int
+    """Different ones; fewer than trials where some were trained again with more epochs."""
     first: Trial | None
-    """The start: the first trial that consumed budget, whatever became of it."""
+    """The start: the first trial that consumed budget, whatever became of it; the first with all epochs where others had fewer."""
     best: Trial | None
     gain: float | None
     """Improvement of the best over the start in the metric's unit; None when either has no score."""
     path: tuple[Step, ...]
-    """From the earliest change to the best trial; empty when the best is a start or was chosen as a whole."""
+    """From the earliest change to the best trial; empty when the best is a start or was chosen as a whole.
+
+    Where it had fewer epochs first, the values are those: its path was chosen by them."""
     sources: Mapping[str, int]
     """Trials by who proposed them."""
     fallbacks: Mapping[str, tuple[int, ...]]
@@ -103,6 +108,8 @@ class StudySummary:
     """Attempts that did not become a trial."""
     failures: Mapping[FailureKind, tuple[int, ...]]
     """Numbers of failed trials, by kind."""
+    early: int
+    """Trials with a score that were given fewer epochs than the full number."""
     infeasible: tuple[int, ...]
     """Numbers of trials with a score that break the objective's bounds."""
     calls: int
@@ -119,6 +126,10 @@ class StudySummary:
     """Wall-clock time of all trials."""
     training_cpu_seconds: float
     """Processor time of all trials."""
+    training_gpu_seconds: float
+    """Time in which GPUs computed for trials; 0 where nobody counted."""
+    training_gpu_joules: float
+    """Energy of those GPUs, where they count it."""
     peak_memory_mb: float
     """Of the largest trial."""
     analyses: int
@@ -243,7 +254,8 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
     counted = ordered(everything)
     known = by_number(everything)
     best = incumbent(everything, objective)
-    first = counted[0] if counted else None
+    full = [t for t in counted if not t.partial]
+    first = (full or counted)[0] if counted else None
     gain = None
     if first is not None and best is not None and first.value is not None and best.value is not None:
         gain = objective.gain(best.value, first.value)
@@ -260,15 +272,17 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
     return StudySummary(
         trials=len(counted),
         interrupted=len(everything) - len(counted),
+        configurations=sum(t.promoted_from is None for t in counted),
         first=first,
         best=best,
         gain=gain,
-        path=path_to(best, known, objective) if best is not None else (),
+        path=path_to(origin(best, known), known, objective) if best is not None else (),
         sources=dict(Counter(t.proposal.source for t in counted)),
         fallbacks=_grouped([(t.proposal.fallback, t.number) for t in counted if t.proposal.fallback]),
         analysis_fallbacks=_grouped(stand_ins),
         rejected=sum(len(p.rejected) for p in proposals),
         failures=_grouped([(t.failure.kind, t.number) for t in counted if t.failure is not None]),
+        early=sum(t.value is not None and t.partial for t in counted),
         infeasible=tuple(t.number for t in counted if t.value is not None and not t.feasible),
         calls=len(calls),
         repairs=sum(c.attempt > 1 for c in calls),
@@ -278,6 +292,8 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
         model_seconds=sum(c.seconds for c in calls),
         training_seconds=sum(t.usage.wall_seconds for t in everything),
         training_cpu_seconds=sum(t.usage.cpu_seconds for t in everything),
+        training_gpu_seconds=sum(t.usage.gpu_seconds for t in everything),
+        training_gpu_joules=sum(t.usage.gpu_joules or 0.0 for t in everything),
         peak_memory_mb=max((t.usage.peak_memory_mb for t in everything), default=0.0),
         analyses=len(followable),
         deviations=tuple(t.number for t in followable if t.proposal.deviation),

@@ -137,6 +137,8 @@ def change_of(trial: Trial) -> str:
     """What is new in a trial, in a few words: its one change, `start`, or the whole configuration."""
     if trial.replicate_of is not None:
         return f"repeats trial {trial.replicate_of}"
+    if trial.promoted_from is not None:
+        return f"trial {trial.promoted_from} again, {one_line(trial.proposal.change)}"
     if trial.proposal.change:
         return one_line(trial.proposal.change)
     return "start" if trial.proposal.source == "start" else config_text(trial.config)
@@ -149,6 +151,10 @@ def headline(summary: StudySummary, objective: Objective) -> str:
         if summary.infeasible:
             bounds = " and ".join(map(str, objective.bounds))
             return f"No trial keeps {bounds}: {count(len(summary.infeasible), 'trial')} with a score, none of them allowed."
+        if summary.early:
+            return (
+                f"No trial with all its epochs has a score yet; {count(summary.early, 'trial')} with fewer."
+            )
         if summary.trials:
             return f"No trial finished: {count(summary.trials, 'trial')} without a score."
         return "No trial has run yet."
@@ -156,7 +162,7 @@ def headline(summary: StudySummary, objective: Objective) -> str:
         failed = "The first trial has no score" if first is None else f"Trial {first.number} has no score"
         return f"{failed}, so there is no start to compare with; the best is trial {best.number}."
     if best.number == first.number:
-        others = summary.trials - 1
+        others = summary.configurations - 1
         if others == 0:
             return "Only the start was tried."
         return f"No trial beat the start: {count(others, 'other configuration')} did no better."

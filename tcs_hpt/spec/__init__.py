@@ -6,6 +6,7 @@ Pure values: nothing here reads a file or starts a process. `catalog` turns a `t
 from __future__ import annotations
 
 from tcs_hpt.spec._base import Config, Frozen, Name, Scalar
+from tcs_hpt.spec.fidelity import Fidelity, rungs_up_to
 from tcs_hpt.spec.limits import Limits, StopRules
 from tcs_hpt.spec.objective import WEIGHTED, Bound, Direction, Objective, Term
 from tcs_hpt.spec.parameters import (
@@ -30,6 +31,7 @@ from tcs_hpt.spec.script import (
     fill_placeholders,
     metric_groups,
     placeholders,
+    switches,
 )
 from tcs_hpt.spec.study import BUDGETS, AnswerStyle, Keep, PruneRule, Start, StudySpec
 from tcs_hpt.spec.task import Profile, ProfileName, TaskSpec
@@ -49,6 +51,7 @@ __all__ = [
     "ConfigFormat",
     "Direction",
     "EnvironmentName",
+    "Fidelity",
     "FloatParameter",
     "Frozen",
     "IntParameter",
@@ -76,6 +79,8 @@ __all__ = [
     "metric_groups",
     "middle",
     "placeholders",
+    "rungs_up_to",
     "same_choice",
     "same_scalar",
+    "switches",
 ]

@@ -32,18 +32,33 @@ PLACES = ("python", "config", *CONTEXT)
 A parameter or a fixed value of the same name wins.
 """
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.-]*)(\?([^{}:?]*)(?::([^{}:?]*))?)?\}")
 _ENDINGS: dict[str, ConfigFormat] = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml"}
 
 
 def placeholders(text: str) -> list[str]:
-    """The names of every `{name}` in a text; other braces are left alone."""
-    return _PLACEHOLDER.findall(text)
+    """The names of every `{name}` and of every switch, `{name?on:off}`, in a text; other braces are left alone."""
+    return [found[1] for found in _PLACEHOLDER.finditer(text)]
+
+
+def switches(text: str) -> list[str]:
+    """The names of every switch in a text: `{nesterov?--nesterov}` is `--nesterov` while the value is true, and nothing else.
+
+    `{bn?--bn:--no-bn}` has a text for false as well, and `{bn?:--no-bn}` has one for false only.
+    """
+    return [found[1] for found in _PLACEHOLDER.finditer(text) if found[2]]
 
 
 def fill_placeholders(text: str, values: Mapping[str, str]) -> str:
-    """The text with every `{name}` replaced once; each name must have a value."""
-    return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
+    """The text with every placeholder replaced once; each name must have a value, and a switch is on when it is `true`."""
+
+    def filled(found: re.Match[str]) -> str:
+        value = values[found[1]]
+        if not found[2]:
+            return value
+        return (found[3] if value == "true" else found[4]) or ""
+
+    return _PLACEHOLDER.sub(filled, text)
 
 
 def metric_groups(patterns: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, StringConstraints
 
 from tcs_hpt.spec._base import Frozen
+from tcs_hpt.spec.fidelity import Fidelity
 from tcs_hpt.spec.limits import StopRules
 from tcs_hpt.spec.task import ProfileName, TaskSpec
 
@@ -29,7 +30,8 @@ class StudySpec(Frozen):
     profile: ProfileName | None = None
     method: str = "tcs"
     trials: int = Field(default=10, ge=1)
-    """The total of the study: trials that consumed budget, whatever became of them."""
+    """The total of the study: trials that consumed budget, whatever became of them. With `fidelity`, configurations: what is
+    trained again with more epochs does not count."""
     stop: StopRules = StopRules()
     keep: Keep = "best"
     seed: int = Field(default=0, ge=0)
@@ -47,8 +49,19 @@ class StudySpec(Frozen):
     optimizer_model: str = ""
     prune: PruneRule = "none"
     """Whether trials that are not worth their time are asked to stop, and by which rule."""
+    fidelity: Fidelity | None = None
+    """The rungs of a study that trains new configurations with fewer epochs first; None for all epochs at once."""
     comparison: str = ""
     """Name of the comparison that this study belongs to; empty for a study of its own."""
+
+    @property
+    def runs(self) -> int:
+        """How often the script runs if nothing fails: once for each trial, and again for those that go on with more epochs."""
+        return self.trials if self.fidelity is None else self.fidelity.runs(self.trials)
+
+    def task_at(self, fidelity: int | None) -> TaskSpec:
+        """The task as a trial runs it that was given so many epochs; None for all of them."""
+        return self.task if self.fidelity is None else self.fidelity.on(self.task, fidelity)
 
 
 BUDGETS = frozenset({"trials", "stop", "keep"})

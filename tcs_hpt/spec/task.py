@@ -12,7 +12,7 @@ from tcs_hpt.spec._base import Config, Frozen, Name, Scalar
 from tcs_hpt.spec.conditions import check_conditions, drop_settled, is_off
 from tcs_hpt.spec.limits import Limits
 from tcs_hpt.spec.objective import Objective
-from tcs_hpt.spec.parameters import ParameterSpec
+from tcs_hpt.spec.parameters import CategoricalParameter, ParameterSpec
 from tcs_hpt.spec.script import (
     ConfigFile,
     EnvironmentName,
@@ -20,6 +20,7 @@ from tcs_hpt.spec.script import (
     RunIn,
     metric_groups,
     placeholders,
+    switches,
 )
 from tcs_hpt.spec.values import coerce, like, middle
 
@@ -45,7 +46,9 @@ class TaskSpec(Frozen):
     description: str = ""
     """What the model and the data are, in plain words; travels into every prompt."""
     command: tuple[str, ...] = Field(min_length=1)
-    """The program and its arguments. `{name}` is the value of a parameter or of one of `PLACES`."""
+    """The program and its arguments. `{name}` is the value of a parameter or of one of `PLACES`.
+
+    An argument `{name?--flag}` is there while a true-or-false value is true, and left out while it is false."""
     run_in: RunIn = "trial"
     """Where the script runs: in the trial's own folder, or in that of the task as by hand."""
     env: Mapping[EnvironmentName, str] = {}
@@ -78,6 +81,11 @@ class TaskSpec(Frozen):
             raise ValueError(
                 f"`env` must not set {ours[0]}: variables that begin with TCS_HPT_ are the engine's"
             )
+        for name in dict.fromkeys(n for t in (*self.command, *self.env.values()) for n in switches(t)):
+            if not self._is_switch(name):
+                raise ValueError(
+                    f"`command` gives a flag or not by {{{name}?...}}, so {name} must have the choices true and false"
+                )
         if self.config is not None and ("config" in self.params or "config" in self.fixed):
             raise ValueError("`config` cannot be the name of a parameter beside a table [config]")
         patterns = () if self.metrics is None else self.metrics.patterns
@@ -85,6 +93,15 @@ class TaskSpec(Frozen):
         if wanting:
             raise ValueError(f"no group of `patterns` is called {wanting[0]}, the objective's metric")
         return self
+
+    def _is_switch(self, name: str) -> bool:
+        """Whether a value is true or false, as far as it is declared here; a profile may declare it."""
+        if name in self.params:
+            parameter = self.params[name]
+            return isinstance(parameter, CategoricalParameter) and all(
+                isinstance(choice, bool) for choice in parameter.choices
+            )
+        return isinstance(self.fixed.get(name, True), bool)
 
     def config_paths(self) -> dict[str, str]:
         """Where values go in the file of [config], as dotted paths by their names; empty without such a table.

@@ -6,10 +6,9 @@ Optuna's own tools, written right after ours (`docs/decisions/0002-our-tables-ar
 
 from __future__ import annotations
 
-import difflib
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -19,16 +18,18 @@ from tcs_hpt.events import Event
 from tcs_hpt.evidence.memory import EarlierStudy
 from tcs_hpt.records import EpochRecord, Trial
 from tcs_hpt.spec import BUDGETS, StudySpec
-from tcs_hpt.store import _database, _leases, _memory, _rows
+from tcs_hpt.store import _database, _leases, _memory, _queue, _rows, _summaries
 from tcs_hpt.store._errors import translated
 from tcs_hpt.store._leases import Lease, LeaseLost
+from tcs_hpt.store._leasing import Leasing
 from tcs_hpt.store._mirror import Mirror
-from tcs_hpt.store._rows import StoredEvent, StudyRow
+from tcs_hpt.store._queue import QueueEntry, QueueState, Wanted, WorkerRow, WrongState
+from tcs_hpt.store._queueing import Queueing
+from tcs_hpt.store._rows import StoredEvent
+from tcs_hpt.store._summaries import StudyPage, StudyRow
 
-_SHOWN_NAMES = 10
 
-
-class Store:
+class Store(Leasing, Queueing):
     """Studies in one database. Safe to use from several threads; every write is whole or absent.
 
     Any number of processes may read and write, also in the same study. Engines that run trials of one study at the
@@ -38,8 +39,7 @@ class Store:
     """
 
     def __init__(self, url: sa.URL, engine: sa.Engine, timeout: float, mirror_seconds: float) -> None:
-        self._url = url
-        self._engine = engine
+        super().__init__(url, engine)
         self._mirror = Mirror(url, timeout, mirror_seconds, lambda: _database.mirroring(engine, timeout))
         self._mirror_lock = threading.RLock()
 
@@ -59,16 +59,6 @@ class Store:
         """
         where = _database.resolve(url)
         return cls(where, _database.connect(where, timeout), timeout, mirror_seconds)
-
-    @property
-    def url(self) -> str:
-        """The database, complete with any password, so that it can be opened again; files by absolute path."""
-        return self._url.render_as_string(hide_password=False)
-
-    @property
-    def label(self) -> str:
-        """The database as people may see it: a file's path, or the URL without its password."""
-        return _database.label(self._url)
 
     def close(self) -> None:
         """Close all connections; calling it twice is fine."""
@@ -121,9 +111,42 @@ class Store:
             return _rows.load_spec(study)
 
     def list_studies(self) -> list[StudyRow]:
-        """All studies, newest first."""
+        """All studies, newest first; one query, which takes no longer for studies of many trials."""
         with translated(self.label), _database.reading(self._engine) as connection:
-            return _rows.study_rows(connection)
+            return list(_summaries.rows(connection).rows)
+
+    def study_rows(
+        self,
+        *,
+        limit: int = 50,
+        after: str = "",
+        query: str = "",
+        states: Collection[str] = (),
+        name: str = "",
+    ) -> StudyPage:
+        """A part of the list of studies, newest first; as fast as `list_studies`.
+
+        A study that is entered meanwhile does not move the parts that follow.
+
+        Args:
+            limit: Most studies.
+            after: `next` of the part before; empty for the first.
+            query: Text that the name, the task, its title or the method contains, in any case.
+            states: States in the queue, of which a study has one; "" is that of a study which was made in a terminal.
+            name: Only the study of this name, if there is one.
+
+        Raises:
+            UserError: `after` is not the end of any part.
+        """
+        with translated(self.label), _database.reading(self._engine) as connection:
+            return _summaries.rows(
+                connection, limit=limit, after=after, query=query, states=states, name=name
+            )
+
+    def study_row(self, name: str) -> StudyRow:
+        """One line of the list."""
+        with self._reading(name) as (connection, _):
+            return _summaries.rows(connection, name=name).rows[0]
 
     def earlier_studies(self, name: str, *, limit: int = 50) -> list[EarlierStudy]:
         """What a study may remember: those entered before it, of its task or with one of its parameters, newest first.
@@ -144,6 +167,42 @@ class Store:
         budgets = spec.model_dump(mode="json", include=set(BUDGETS))
         with self._writing(name) as (connection, study):
             _rows.change_spec(connection, study, budgets)
+
+    def name_models(self, name: str, analysis: str, optimizer: str) -> None:
+        """Write down the models of a study that was entered before they were opened.
+
+        Raises:
+            WrongState: It has others already.
+        """
+        with self._writing(name) as (connection, study):
+            known = _rows.load_spec(study)
+            if {known.analysis_model, known.optimizer_model} != {""}:
+                raise WrongState(
+                    f"study {name!r} has its models already: {known.analysis_model}, {known.optimizer_model}",
+                    hint="Continue it with those, or start a new study.",
+                )
+            models = {"analysis_model": analysis, "optimizer_model": optimizer}
+            _rows.change_spec(connection, study, models)
+
+    def delete_study(self, name: str, *, now: float | None = None) -> None:
+        """Delete a study with everything of it, Optuna's tables too.
+
+        Args:
+            name: The study.
+            now: The time, for what is still alive; this machine's clock if not given.
+
+        Raises:
+            WrongState: Somebody runs it; nothing was deleted.
+        """
+        now = time.time() if now is None else now
+        with self._reading(name) as (connection, study):
+            _require_idle(connection, study, name, now)
+        # Optuna's first: were they to stay behind alone, the name would be taken by a study that is not ours.
+        with self._mirror_lock, self._mirror.alone():
+            self._mirror.delete(name)
+        with self._writing(name) as (connection, study):
+            _require_idle(connection, study, name, now)  # else the engine that came brings its mirror back
+            _rows.delete_study(connection, study)
 
     # -- trials ---------------------------------------------------------------------------------------------
 
@@ -184,34 +243,29 @@ class Store:
             _rows.add_epoch(connection, study, number, epoch)
         self._show(name, lambda mirror: mirror.write_epoch(name, number, epoch))
 
-    def load_trials(self, name: str) -> list[Trial]:
-        """All trials of a study by number, equal to what was saved, down to the types of the values."""
-        with self._reading(name) as (connection, study):
-            return _rows.load_trials(connection, study)
-
-    # -- leases (times: seconds since 1970, UTC, by the caller's clock) -------------------------------------
-
-    def reserve_number(
-        self, name: str, owner: str, *, seconds: float, now: float, budget: int | None = None
-    ) -> int | None:
-        """Lease the number of the next trial, before its configuration is chosen.
-
-        No other engine is given this number while the lease lasts, so that no proposal is worked out twice. There is
-        no record of such a trial until `start_trial`. A number that was released, or whose lease ran out before the
-        trial began, is given out again: numbers are unique and have no gaps from engines that died while thinking.
+    def load_trials(self, name: str, *, after: int = 0, limit: int | None = None) -> list[Trial]:
+        """Trials of a study by number, equal to what was saved, down to the types of the values.
 
         Args:
             name: The study.
-            owner: The engine.
-            seconds: How long the lease lasts unless it is renewed.
-            now: The time.
-            budget: The study's total of trials, if the answer shall be None once that many count or are under way.
-
-        Returns:
-            The lowest number above every trial that nobody holds.
+            after: Only those with a number above it.
+            limit: At most so many, the lowest; None for all.
         """
-        with self._writing(name) as (connection, study):
-            return _leases.reserve(connection, study, owner, seconds=seconds, now=now, budget=budget)
+        with self._reading(name) as (connection, study):
+            return _rows.load_trials(connection, study, after=after, limit=limit)
+
+    def load_trial(self, name: str, number: int) -> Trial:
+        """One trial of a study.
+
+        Raises:
+            UserError: There is no such trial.
+        """
+        for trial in self.load_trials(name, after=number - 1, limit=1):
+            if trial.number == number:
+                return trial
+        raise UserError(
+            f"study {name!r} has no trial {number}", hint="Trials are numbered 1, 2, 3, ... as they start."
+        )
 
     def start_trial(self, name: str, trial: Trial, owner: str, *, seconds: float, now: float) -> bool:
         """Write a running trial and lease it, both or neither.
@@ -227,37 +281,6 @@ class Store:
             _rows.replace_trial(connection, study, trial)
         self._show(name, lambda mirror: mirror.write_trial(name, trial))
         return True
-
-    def acquire(self, name: str, number: int, owner: str, *, seconds: float, now: float) -> bool:
-        """Lease a number whose lease is free, run out, or this owner's already.
-
-        Of several engines that try at once, exactly one succeeds.
-        """
-        with self._writing(name) as (connection, study):
-            return _leases.take(connection, study, number, owner, seconds=seconds, now=now)
-
-    def renew(self, name: str, owner: str, *, seconds: float, now: float) -> frozenset[int]:
-        """Renew all leases of an owner, also those that ran out but were not taken.
-
-        Returns:
-            The numbers that the owner has; a trial whose number is missing belongs to another engine now.
-        """
-        with self._writing(name) as (connection, study):
-            return _leases.renew(connection, study, owner, seconds=seconds, now=now)
-
-    def release(self, name: str, number: int, owner: str) -> bool:
-        """Give a lease up; False when the owner did not have it."""
-        with self._writing(name) as (connection, study):
-            return _leases.drop(connection, study, number, owner)
-
-    def leases(self, name: str) -> list[Lease]:
-        """All leases of a study, by number, also those that ran out."""
-        with self._reading(name) as (connection, study):
-            return _leases.find_leases(connection, study)
-
-    def expired(self, name: str, now: float) -> list[Lease]:
-        """The leases that another engine may take, by number."""
-        return [lease for lease in self.leases(name) if lease.expired(now)]
 
     # -- events ---------------------------------------------------------------------------------------------
 
@@ -315,46 +338,19 @@ class Store:
                     pass
             self.repair_mirror(name)
 
-    # -- transactions ---------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _reading(self, name: str) -> Iterator[tuple[sa.Connection, _rows.Found]]:
-        with translated(self.label), _database.reading(self._engine) as connection:
-            yield connection, self._required(connection, name)
-
-    @contextmanager
-    def _writing(self, name: str) -> Iterator[tuple[sa.Connection, _rows.Found]]:
-        """In which no other process writes to this study."""
-        with translated(self.label), _database.writing(self._engine) as connection:
-            yield connection, self._required(connection, name, lock=True)
-
-    def _required(self, connection: sa.Connection, name: str, *, lock: bool = False) -> _rows.Found:
-        found = _rows.find_study(connection, name, lock=lock)
-        if found is None:
-            raise UserError(
-                f"there is no study {name!r} in {self.label}",
-                hint=_suggestion(name, _rows.study_names(connection)),
-            )
-        return found
-
-    @staticmethod
-    def _require_lease(
-        connection: sa.Connection, study: _rows.Found, name: str, number: int, owner: str | None
-    ) -> None:
-        if owner is None:
-            return
-        holder = _leases.holder(connection, study, number)
-        if holder != owner:
-            raise LeaseLost(name, number, owner, holder)
-
-
-def _suggestion(name: str, known: Sequence[str]) -> str:
-    if not known:
-        return "It holds no studies yet; `tcs-hpt tune` makes one, --store names another database."
-    near = difflib.get_close_matches(name, known, n=3)
-    more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
-    listed = f"Studies: {', '.join(known[:_SHOWN_NAMES])}{more}."
-    return f"Did you mean {' or '.join(near)}? {listed}" if near else listed
+def _require_idle(connection: sa.Connection, study: _rows.Found, name: str, now: float) -> None:
+    entry = _queue.find_entry(connection, study.id)
+    if entry is not None and entry.live(now):
+        raise WrongState(
+            f"study {name!r} is running ({entry.host}, device {entry.device})",
+            hint="Stop it, wait a moment until it has ended its trial, then delete it.",
+        )
+    if not all(lease.expired(now) for lease in _leases.find_leases(connection, study)):
+        raise WrongState(
+            f"somebody runs trials of study {name!r} at this moment",
+            hint="End the program that does (Ctrl-C in its terminal) or wait until its trials are over, then delete it.",
+        )
 
 
 def usual_url() -> str:
@@ -362,4 +358,17 @@ def usual_url() -> str:
     return _database.resolve(None).render_as_string(hide_password=False)
 
 
-__all__ = ["Lease", "LeaseLost", "Store", "StoredEvent", "StudyRow", "usual_url"]
+__all__ = [
+    "Lease",
+    "LeaseLost",
+    "QueueEntry",
+    "QueueState",
+    "Store",
+    "StoredEvent",
+    "StudyPage",
+    "StudyRow",
+    "Wanted",
+    "WorkerRow",
+    "WrongState",
+    "usual_url",
+]

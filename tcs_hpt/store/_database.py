@@ -21,6 +21,7 @@ EXAMPLES = "Write a file path, or a URL such as sqlite:///studies.db or postgres
 _POSTGRESQL_DRIVER = "postgresql+psycopg"
 _OPENING = 0x7C5_0001
 _MIRRORING = 0x7C5_0002
+_CLAIMING = 0x7C5_0003
 """Keys of PostgreSQL's advisory locks, which belong to one database; any numbers that no other program uses."""
 
 
@@ -140,6 +141,14 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
         connection.execution_options(**{_sqlite.WRITE: True})
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def claiming(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """As `writing`; one process at a time looks into the queue for something to take."""
+    with writing(engine) as connection:
+        _lock(connection, _CLAIMING)
+        yield connection
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""What a new study may remember of the studies before it: where each began and its best trial, in three queries."""
+"""What a new study may remember of the studies before it: where each began and its best trial, in a few queries."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,7 +48,10 @@ def earlier_studies(connection: sa.Connection, study: Found, limit: int) -> list
         if len(own) == limit:
             break
     chosen = sorted((own + others)[:limit], key=lambda row: -row[0])
-    trials = _deciding(connection, {number: spec for number, _, spec, _ in chosen})
+    specs = {number: spec for number, _, spec, _ in chosen}
+    judged = {n: s for n, s in specs.items() if s["task"]["objective"].get("bounds") or s.get("fidelity")}
+    trials = _deciding(connection, {n: s for n, s in specs.items() if n not in judged})
+    trials |= _judged(connection, judged)
     found = []
     for number, name, spec, created_at in chosen:
         declared = _task(spec)
@@ -106,6 +110,67 @@ def _deciding(
     for row in connection.execute(query):
         found.setdefault(row.study_id, []).append(row)
     return {number: _ended(rows) for number, rows in found.items() if rows[0].state != "running"}
+
+
+def _judged(
+    connection: sa.Connection, specs: Mapping[int, Mapping[str, Any]]
+) -> dict[int, tuple[int, int, Tried, Tried | None]]:
+    """As `_deciding`, of studies in which the score alone does not say what is best: the records are looked at.
+
+    A trial that breaks a bound, or was given fewer epochs than the full number, is not the best. A start that breaks one counts as
+    failed, whatever its score: it was not allowed, and what was found in its place is a gain.
+    """
+    if not specs:
+        return {}
+    trial = _tables.trial.c
+    query = (
+        sa.select(trial.study_id, trial.number, trial.state, trial.value, trial.record)
+        .where(trial.study_id.in_(list(specs)), trial.state != "interrupted")
+        .order_by(trial.study_id, trial.number)
+    )
+    found: dict[int, list[_Judged]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.study_id, []).append(_Judged.of(row))
+    ended = {}
+    for number, trials in found.items():
+        if trials[0].state == "running":
+            continue
+        turn = -1.0 if specs[number]["task"]["objective"]["direction"] == "maximize" else 1.0
+        full = [t for t in trials if t.full and t.state != "running"]
+        best = min(
+            (t for t in full if t.score is not None),
+            key=lambda t: (turn * (t.score or 0.0), t.tried.number),
+            default=None,
+        )
+        states = [t.state for t in trials]
+        start = (full or trials)[0]
+        ended[number] = (
+            states.count("finished"),
+            states.count("failed"),
+            replace(start.tried, value=start.score),
+            best.tried if best is not None else None,
+        )
+    return ended
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A trial of a study in which not every score counts."""
+
+    state: str
+    tried: Tried
+    full: bool
+    """Whether it was given all epochs."""
+    score: float | None
+    """None where it does not count."""
+
+    @classmethod
+    def of(cls, row: Any) -> _Judged:
+        record = json.loads(row.record)
+        full = record.get("fidelity") is None
+        counts = row.state == "finished" and full and not record.get("violations")
+        tried = Tried(row.number, record["config"], row.value)
+        return cls(row.state, tried, full, row.value if counts else None)
 
 
 def _ended(rows: Sequence[sa.Row[Any]]) -> tuple[int, int, Tried, Tried | None]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from tcs_hpt.errors import StoreError
-from tcs_hpt.store import _tables
+from tcs_hpt.store import _summaries, _tables
 
 STEPS: Mapping[int, Sequence[str]] = {
     1: (
@@ -26,6 +26,60 @@ STEPS: Mapping[int, Sequence[str]] = {
             expires_at DOUBLE PRECISION NOT NULL,
             PRIMARY KEY (study_id, number),
             FOREIGN KEY(study_id) REFERENCES tcs_study (id) ON DELETE CASCADE
+        )
+        """,
+    ),
+    2: (
+        "CREATE INDEX tcs_trial_scores ON tcs_trial (study_id, state, value, number)",
+        """
+        CREATE TABLE tcs_summary (
+            study_id INTEGER NOT NULL,
+            task TEXT NOT NULL,
+            title TEXT NOT NULL,
+            method TEXT NOT NULL,
+            model TEXT NOT NULL,
+            metric TEXT NOT NULL,
+            direction VARCHAR(16) NOT NULL,
+            target DOUBLE PRECISION,
+            comparison TEXT NOT NULL,
+            trials INTEGER NOT NULL,
+            finished INTEGER NOT NULL,
+            failed INTEGER NOT NULL,
+            interrupted INTEGER NOT NULL,
+            running INTEGER NOT NULL,
+            best DOUBLE PRECISION,
+            best_trial INTEGER,
+            PRIMARY KEY (study_id),
+            FOREIGN KEY(study_id) REFERENCES tcs_study (id) ON DELETE CASCADE
+        )
+        """,
+        """
+        CREATE TABLE tcs_queue (
+            study_id INTEGER NOT NULL,
+            state VARCHAR(16) NOT NULL,
+            wanted VARCHAR(8) NOT NULL,
+            launch TEXT NOT NULL,
+            entered_at DOUBLE PRECISION NOT NULL,
+            worker VARCHAR(255) NOT NULL,
+            host VARCHAR(255) NOT NULL,
+            device VARCHAR(64) NOT NULL,
+            heartbeat DOUBLE PRECISION NOT NULL,
+            expires_at DOUBLE PRECISION NOT NULL,
+            deaths INTEGER NOT NULL,
+            message TEXT NOT NULL,
+            PRIMARY KEY (study_id),
+            FOREIGN KEY(study_id) REFERENCES tcs_study (id) ON DELETE CASCADE
+        )
+        """,
+        """
+        CREATE TABLE tcs_worker (
+            name VARCHAR(255) NOT NULL,
+            host VARCHAR(255) NOT NULL,
+            devices TEXT NOT NULL,
+            slots INTEGER NOT NULL,
+            heartbeat DOUBLE PRECISION NOT NULL,
+            expires_at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (name)
         )
         """,
     ),
@@ -77,4 +131,8 @@ def bring_up(connection: sa.Connection, name: str) -> None:
     for step in range(found, _tables.SCHEMA_VERSION):
         for statement in STEPS[step]:
             connection.execute(sa.text(statement))
+    if found < _tables.SCHEMA_VERSION:
+        _summaries.refresh_all(
+            connection
+        )  # not a step: it is computed from the records, by the code that reads it
     connection.execute(_tables.schema.update().values(version=_tables.SCHEMA_VERSION))

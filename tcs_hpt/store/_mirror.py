@@ -8,6 +8,7 @@ time, and each looks first for what the others have created.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import sqlite3
@@ -120,6 +121,15 @@ class Mirror:
             else:
                 self._rebuild(storage, study, wanted, [t for t in there if NUMBER not in t.user_attrs])
             self._studies[spec.name] = study
+
+    def delete(self, name: str) -> None:
+        """Delete a study, if it is there; only while `alone`."""
+        with self._writing() as storage:
+            self._studies.pop(name, None)
+            with contextlib.suppress(KeyError):  # somebody has deleted it in optuna-dashboard
+                study_id = storage.get_study_id_from_name(name)
+                _delete_trials(storage, study_id)
+                storage.delete_study(study_id)
 
     def write_trial(self, name: str, trial: Trial) -> None:
         """Show one record of a study that `knows`.
@@ -248,6 +258,24 @@ class Mirror:
         trial_id = storage.create_new_trial(study_id, template_trial=bare)
         _curves.insert(storage, self._curves, trial_id, wanted.intermediate_values)
         return trial_id
+
+
+def _delete_trials(storage: RDBStorage, study_id: int) -> None:
+    """Delete the trials of a study at once.
+
+    Optuna's `delete_study` loads every row of every trial and deletes them one by one; a study of a thousand trials would keep
+    the database locked for many seconds. Should a later Optuna hang more on a trial than rows that name it, nothing is
+    deleted here, and all is left to Optuna.
+    """
+    metadata = sa.MetaData()
+    metadata.reflect(storage.engine, only=lambda name, _: name == "trials" or name.startswith("trial_"))
+    trials = metadata.tables["trials"]
+    mine = sa.select(trials.c.trial_id).where(trials.c.study_id == study_id)
+    parts = [t for t in metadata.tables.values() if any(k.column.table is trials for k in t.foreign_keys)]
+    with contextlib.suppress(sa.exc.IntegrityError), storage.engine.begin() as connection:
+        for table in parts:
+            connection.execute(table.delete().where(table.c.trial_id.in_(mine)))
+        connection.execute(trials.delete().where(trials.c.study_id == study_id))
 
 
 class _RelaxedConnection(sqlite3.Connection):

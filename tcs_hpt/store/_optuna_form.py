@@ -52,7 +52,8 @@ def frozen(spec: StudySpec, trial: Trial) -> FrozenTrial:
     from optuna.trial import FrozenTrial, TrialState
 
     if trial.state == "finished" and trial.value is not None:
-        state = TrialState.COMPLETE
+        # Optuna's word for a trial that did not get all its epochs: it does not count for the best.
+        state = TrialState.PRUNED if trial.partial else TrialState.COMPLETE
     else:
         state = TrialState.RUNNING if trial.state == "running" else TrialState.FAIL
     params: dict[str, Any] = {}
@@ -70,7 +71,7 @@ def frozen(spec: StudySpec, trial: Trial) -> FrozenTrial:
         number=trial.number - 1,
         trial_id=-1,
         state=state,
-        value=trial.value if state == TrialState.COMPLETE else None,
+        value=trial.value if state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
         datetime_start=begin,
         datetime_complete=end if state.is_finished() else None,
         params=params,
@@ -103,6 +104,8 @@ def _attributes(trial: Trial) -> dict[str, Any]:
         "failure": failure,
         "interrupted": trial.state == "interrupted",
         "replicate_of": trial.replicate_of,
+        "fidelity": trial.fidelity,
+        "promoted_from": trial.promoted_from,
         "metrics": dict(trial.metrics),
     }
     return {k: v for k, v in possible.items() if v not in ("", None, False, {})}

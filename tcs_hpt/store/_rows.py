@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -14,30 +13,11 @@ from tcs_hpt.errors import StoreError
 from tcs_hpt.events import Event, Proposed, TrialEnded
 from tcs_hpt.records import EpochRecord, Trial
 from tcs_hpt.spec import StudySpec
-from tcs_hpt.store import _tables
+from tcs_hpt.store import _summaries, _tables
 
 T = TypeVar("T")
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-
-
-@dataclass(frozen=True)
-class StudyRow:
-    """One line of a list of studies."""
-
-    name: str
-    task: str
-    method: str
-    trials: int
-    """The study's total budget."""
-    finished: int
-    """Trials with a score."""
-    best: float | None
-    """The best score; None before the first."""
-    created_at: str
-    """ISO 8601, UTC."""
-    comparison: str = ""
-    """The comparison that it belongs to; empty for a study of its own."""
 
 
 class StoredEvent(NamedTuple):
@@ -78,7 +58,13 @@ def find_study(connection: sa.Connection, name: str, *, lock: bool = False) -> F
 
 def insert_study(connection: sa.Connection, spec: StudySpec, created_at: str) -> None:
     """Enter a study."""
-    connection.execute(_tables.study.insert().values(name=spec.name, spec=_dump(spec), created_at=created_at))
+    text = _dump(spec)
+    done = connection.execute(
+        _tables.study.insert()
+        .values(name=spec.name, spec=text, created_at=created_at)
+        .returning(_tables.study.c.id)
+    )
+    _summaries.refresh(connection, done.scalar_one(), text)
 
 
 def load_spec(study: Found) -> StudySpec:
@@ -90,6 +76,7 @@ def change_spec(connection: sa.Connection, study: Found, fields: Mapping[str, An
     """Change some fields in the declaration of a study."""
     spec = json.dumps(json.loads(study.spec) | fields)
     connection.execute(_tables.study.update().where(_tables.study.c.id == study.id).values(spec=spec))
+    _summaries.refresh(connection, study.id, spec)
 
 
 def study_names(connection: sa.Connection) -> list[str]:
@@ -97,40 +84,9 @@ def study_names(connection: sa.Connection) -> list[str]:
     return list(connection.scalars(sa.select(_tables.study.c.name).order_by(_tables.study.c.id.desc())))
 
 
-def study_rows(connection: sa.Connection) -> list[StudyRow]:
-    """One line per study, newest first."""
-    study, trial = _tables.study.c, _tables.trial.c
-    scored = sa.and_(trial.study_id == study.id, trial.state == "finished", trial.value.is_not(None))
-    query = (
-        sa.select(
-            study.name,
-            study.spec,
-            study.created_at,
-            sa.func.count(trial.value).label("finished"),
-            sa.func.min(trial.value).label("lowest"),
-            sa.func.max(trial.value).label("highest"),
-        )
-        .join_from(_tables.study, _tables.trial, scored, isouter=True)
-        .group_by(study.id, study.name, study.spec, study.created_at)
-        .order_by(study.id.desc())
-    )
-    rows = []
-    for name, text, created_at, finished, lowest, highest in connection.execute(query):
-        spec = json.loads(text)  # not validated: one study of a newer version must not hide the others
-        maximize = spec["task"]["objective"]["direction"] == "maximize"
-        rows.append(
-            StudyRow(
-                name=name,
-                task=spec["task"]["name"],
-                method=spec["method"],
-                trials=spec["trials"],
-                finished=finished,
-                best=highest if maximize else lowest,
-                created_at=created_at,
-                comparison=spec.get("comparison", ""),
-            )
-        )
-    return rows
+def delete_study(connection: sa.Connection, study: Found) -> None:
+    """Delete a study with everything of it, by cascade."""
+    connection.execute(_tables.study.delete().where(_tables.study.c.id == study.id))
 
 
 # -- trials -------------------------------------------------------------------------------------------------
@@ -150,6 +106,7 @@ def replace_trial(connection: sa.Connection, study: Found, trial: Trial) -> None
         rows = [{**key, "position": i, "record": _dump(part)} for i, part in enumerate(parts)]
         if rows:
             connection.execute(table.insert(), rows)
+    _summaries.refresh(connection, study.id, study.spec)
 
 
 def trial_state(connection: sa.Connection, study: Found, number: int) -> str | None:
@@ -169,14 +126,20 @@ def add_epoch(connection: sa.Connection, study: Found, number: int, epoch: Epoch
     connection.execute(_tables.epoch.insert().values(**key, position=position, record=_dump(epoch)))
 
 
-def load_trials(connection: sa.Connection, study: Found) -> list[Trial]:
-    """All trials of a study, by number."""
+def load_trials(
+    connection: sa.Connection, study: Found, *, after: int = 0, limit: int | None = None
+) -> list[Trial]:
+    """Trials of a study with a number above `after`, by number; at most `limit`."""
     table = _tables.trial.c
     records = connection.execute(
-        sa.select(table.number, table.record).where(table.study_id == study.id).order_by(table.number)
+        sa.select(table.number, table.record)
+        .where(table.study_id == study.id, table.number > after)
+        .order_by(table.number)
+        .limit(limit)
     ).all()
-    epochs = _parts(connection, _tables.epoch, study)
-    calls = _parts(connection, _tables.model_call, study)
+    last = records[-1].number if records else after
+    epochs = _parts(connection, _tables.epoch, study, after, last)
+    calls = _parts(connection, _tables.model_call, study, after, last)
     trials = []
     for number, record in records:
         data = json.loads(record)
@@ -186,11 +149,13 @@ def load_trials(connection: sa.Connection, study: Found) -> list[Trial]:
     return trials
 
 
-def _parts(connection: sa.Connection, table: sa.Table, study: Found) -> dict[int, list[Any]]:
-    """The parts of all trials of a study, in order, under the trials' numbers."""
+def _parts(
+    connection: sa.Connection, table: sa.Table, study: Found, after: int, last: int
+) -> dict[int, list[Any]]:
+    """The parts of the trials after one number and up to another, in order, under the trials' numbers."""
     query = (
         sa.select(table.c.number, table.c.record)
-        .where(table.c.study_id == study.id)
+        .where(table.c.study_id == study.id, table.c.number > after, table.c.number <= last)
         .order_by(table.c.number, table.c.position)
     )
     parts: dict[int, list[Any]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every change of the tables, together with a step in `_migrations.py`."""
 
 metadata = sa.MetaData()
@@ -36,6 +36,8 @@ trial = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("value", sa.Double),
     sa.Column("record", sa.Text, nullable=False),  # without epochs and model calls, which have their own rows
+    # Answers what a list of studies asks for without a look at the records, which are a hundred times as large.
+    sa.Index("tcs_trial_scores", "study_id", "state", "value", "number"),
 )
 
 
@@ -75,6 +77,59 @@ lease = sa.Table(
     sa.Column("owner", sa.String(255), nullable=False),
     sa.Column("engine_pid", sa.BigInteger, nullable=False),
     sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("heartbeat", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+)
+
+summary = sa.Table(
+    "tcs_summary",  # one line of a list of studies, kept by `_summaries.py`; everything in it can be computed again
+    metadata,
+    sa.Column(
+        "study_id", sa.ForeignKey("tcs_study.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("task", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("metric", sa.Text, nullable=False),
+    sa.Column("direction", sa.String(16), nullable=False),
+    sa.Column("target", sa.Double),
+    sa.Column("comparison", sa.Text, nullable=False),
+    sa.Column("trials", sa.Integer, nullable=False),
+    sa.Column("finished", sa.Integer, nullable=False),
+    sa.Column("failed", sa.Integer, nullable=False),
+    sa.Column("interrupted", sa.Integer, nullable=False),
+    sa.Column("running", sa.Integer, nullable=False),
+    sa.Column("best", sa.Double),
+    sa.Column("best_trial", sa.Integer),
+)
+
+queue = sa.Table(
+    "tcs_queue",
+    metadata,
+    sa.Column(
+        "study_id", sa.ForeignKey("tcs_study.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("wanted", sa.String(8), nullable=False),
+    sa.Column("launch", sa.Text, nullable=False),
+    sa.Column("entered_at", sa.Double, nullable=False),
+    sa.Column("worker", sa.String(255), nullable=False),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("device", sa.String(64), nullable=False),
+    sa.Column("heartbeat", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("deaths", sa.Integer, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+)
+
+worker = sa.Table(
+    "tcs_worker",
+    metadata,
+    sa.Column("name", sa.String(255), primary_key=True),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("devices", sa.Text, nullable=False),
+    sa.Column("slots", sa.Integer, nullable=False),
     sa.Column("heartbeat", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False),
 )

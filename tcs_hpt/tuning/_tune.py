@@ -20,7 +20,7 @@ from tcs_hpt.execution import Executor, InProcessExecutor, TrialFunction
 from tcs_hpt.execution.isolated import FUNCTION, IsolatedExecutor, refuse_while_loading
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.llm.opening import open_model
-from tcs_hpt.loop import Study, prepare
+from tcs_hpt.loop import Study, fewer_first, prepare
 from tcs_hpt.proposers import make_proposer, needs_model
 from tcs_hpt.spec import AnswerStyle, Direction, Keep, PruneRule, Start, StudySpec, TaskSpec
 from tcs_hpt.store import Store
@@ -60,6 +60,7 @@ def tune(
     max_failures: int = 5,
     answers: AnswerStyle = "choice",
     prune: PruneRule = "none",
+    fidelity: str | None = None,
     memory: bool = True,
     keep: Keep = "best",
     store: Store | str | os.PathLike[str] | None = None,
@@ -121,6 +122,9 @@ def tune(
         max_failures: Stop after so many failures in a row; 0 for never.
         answers: `choice`, from a list of changes; `free`: a strong model writes numbers.
         prune: Who asks a trial that is not worth its time to stop (`trial.should_stop()`): `diagnosis`, `median`, `hyperband`.
+        fidelity: Name of the whole number that counts the epochs (`"epochs"`): configurations are trained with a ninth of them first, the
+            best third again with more, up to the full number, which alone decides. The full number is its fixed value or its default;
+            `"epochs=27"` and `"epochs=3..27"` name it, and the least. `trials` counts configurations. See `docs/decisions/0012`.
         memory: Whether earlier studies in the same store offer their values.
         keep: Whose artifacts are kept: `best`, `all`, `none`.
         store: A database, its URL, or the path of a SQLite file; the one that `tcs-hpt studies` shows if not given.
@@ -156,6 +160,9 @@ def tune(
         },
         limits={"trial_seconds": trial_seconds, "memory_mb": memory_mb},
     )
+    rungs = None
+    if fidelity is not None:
+        task, rungs = fewer_first(task, fidelity)
     executor: Executor = IsolatedExecutor(objective) if isolate else InProcessExecutor(objective)
     with ExitStack() as stack:
         database = store if isinstance(store, Store) else stack.enter_context(_opened_store(store))
@@ -173,6 +180,7 @@ def tune(
                 "description": description,
                 "keep": keep,
                 "prune": prune,
+                "fidelity": rungs,
                 "memory": memory,
                 "stop": {
                     "seconds": max_seconds,

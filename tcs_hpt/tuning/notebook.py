@@ -22,6 +22,7 @@ from tcs_hpt.events import (
 from tcs_hpt.records import Trial, incumbent
 from tcs_hpt.report import words
 from tcs_hpt.report.live import STOPPED, sparkline
+from tcs_hpt.report.rungs import fewer_sentence
 from tcs_hpt.spec import Objective
 
 _SECONDS = 0.5
@@ -76,7 +77,9 @@ class NotebookView:
                 self._objective = event.study.task.objective
                 model = f", model {event.model}" if event.model else ""
                 goal = words.goal(self._objective)
-                self._title = f"{event.study.name}: {goal}; method {event.study.method}{model}"
+                rungs = event.study.fidelity
+                fewer = "" if rungs is None else f". {fewer_sentence(rungs, event.study.trials)}"
+                self._title = f"{event.study.name}: {goal}; method {event.study.method}{model}{fewer}"
             case Thinking():
                 self._state = f"trial {event.number}: {event.role.replace('_', ' ')} model is thinking"
             case Analysed():
@@ -136,6 +139,7 @@ def _row(trial: Trial, best: bool) -> str:
         str(trial.number),
         score,
         words.change_of(trial)
+        + (f" (fidelity {trial.fidelity})" if trial.partial else "")
         + (f" ({words.one_line(trial.failure.message, 160)})" if trial.failure else ""),
         trial.proposal.source,
         words.duration(trial.usage.wall_seconds),

@@ -49,7 +49,7 @@ def free_name(task: LoadedTask, store: Store) -> str:
 
 def reference_of(store: Store, study: str) -> str:
     """The task of a stored study as a command line names it."""
-    for stored in store.events(study):
+    for stored in store.events(study, kinds=("study_started",)):
         if stored.event.kind == "study_started" and stored.event.task_reference:
             return stored.event.task_reference
     return store.get_study(study).task.name

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from tcs_hpt.cli._findings import Facts, Finding, closing, findings
 from tcs_hpt.cli.app import app
-from tcs_hpt.cli.doctor import examine, missing_extras
+from tcs_hpt.cli.doctor import examine
+from tcs_hpt.experiments.extras import missing_extras
 from tcs_hpt.llm.machine import Gpu, Machine, OllamaState
 from tcs_hpt.llm.ollama import InstalledModel
 from tcs_hpt.store import Store

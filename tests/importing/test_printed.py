@@ -67,6 +67,9 @@ LINES = {
     "a sign": ('print(f"val r2 {rmse:+.3f}")', {"val_r2": "-0.500"}),
     "rounded": ('print("RMSE:", round(rmse, 3))', {"rmse": "-0.5"}),
     "colours": ('print("\\x1b[1mval_acc\\x1b[0m", acc)', {"val_acc": "0.5"}),
+    "a number as it stands": ("print('val_acc', 0.5)", {"val_acc": "0.5"}),
+    "several arguments and a number": ('print("epoch", epoch, "val_acc", acc, "| loss:", 0.25, flush=True)', {"epoch": "3", "val_acc": "0.5", "val_loss": "0.25"}),
+    "several arguments without blanks": ('print("val_acc=", acc, ", val_f1=", 0.75, sep="")', {"val_acc": "0.5", "val_f1": "0.75"}),
     "written": ('import sys\nsys.stdout.write(f"val_loss: {loss:.3f}\\n")', {"val_loss": "0.250"}),
 }  # fmt: skip
 
@@ -140,7 +143,8 @@ def test_batches_and_the_best_are_told_from_epochs(tmp_path: Path) -> None:
         "print(model)",
         "print()",
         "print(*values)",
-        "print('val_loss', 0.5)",
+        "print(0.5)",
+        "print('step', 3, True)",
         "warnings.warn(f'loss {x}')",
         "print(f'val_loss {x}', file=log)",
         "print(json.dumps({'val_loss': x}))",

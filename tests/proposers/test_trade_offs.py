@@ -82,7 +82,9 @@ def test_what_failed_or_breaks_a_bound_is_worst() -> None:
 @pytest.mark.parametrize("method", ["ga:pareto", "ga:4+pareto"])
 def test_a_single_metric_is_refused_before_anything_runs(method: str) -> None:
     study = proposer_study(SPACES["one float"])
-    with pytest.raises(UserError, match=r"needs two metrics to trade .* val_accuracy decides alone") as caught:
+    with pytest.raises(
+        UserError, match=r"needs two metrics to trade .* val_accuracy decides alone"
+    ) as caught:
         make_proposer(method).propose(ProposalContext(study, [], 1))
     assert "[[objectives]]" in caught.value.hint
 

@@ -34,3 +34,13 @@ def test_a_method_costs_the_mean_of_its_studies() -> None:
         ("random", "50.0", "500", "0.000", f"{(training_wh(rows[0]) + training_wh(rows[1])) / 2:.3f}"),
     )
     assert cost_grid({"random": rows}, cores=0).rows[0][3] == "-"
+
+
+def test_gpus_are_shown_where_somebody_counted() -> None:
+    used: dict[str, Any] = {"training_seconds": 30.0, "training_cpu_seconds": 10.0}
+    plain = make_row("random", 0, 0.5, **used)
+    on_gpu = make_row("tcs", 0, 0.5, training_gpu_seconds=25.0, training_gpu_joules=7200.0, **used)
+    assert training_wh(on_gpu) == pytest.approx(training_wh(plain) + 2.0)
+    assert "training GPU s" not in cost_grid({"random": [plain]}, cores=1).columns
+    grid = cost_grid({"random": [plain], "tcs": [on_gpu]}, cores=1)
+    assert [row[grid.columns.index("training GPU s")] for row in grid.rows] == ["0.0", "25.0"]

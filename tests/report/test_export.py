@@ -84,6 +84,11 @@ def test_one_row_per_trial_by_number() -> None:
         "seed": 3,
         "retry_of": None,
         "replicate_of": 1,
+        "promoted_from": None,
+        "fidelity": None,
+        "gpu_joules": None,
+        "gpu_memory_mb": 0.0,
+        "gpu_seconds": 0.0,
     }
     assert (first["params_momentum"], first["params_mixed"], type(first["params_mixed"])) == (0.9, 1, int)
     assert simple["params_momentum"] is None

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tcs_hpt.testing.leases import LeaseContract
+from tcs_hpt.testing.queue import QueueContract
 from tcs_hpt.testing.stores import StoreContract
 
 
@@ -33,4 +34,12 @@ class TestLeasesOnSqlite(OnSqlite, LeaseContract):
 
 
 class TestLeasesOnPostgresql(OnPostgresql, LeaseContract):
+    pass
+
+
+class TestQueueOnSqlite(OnSqlite, QueueContract):
+    pass
+
+
+class TestQueueOnPostgresql(OnPostgresql, QueueContract):
     pass

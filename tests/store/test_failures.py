@@ -99,10 +99,10 @@ def test_a_mirror_that_stays_locked_is_named_as_such(url: str) -> None:
 def test_a_reader_sees_one_moment(any_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = _rows._parts
 
-    def write_in_between(connection: sa.Connection, table: sa.Table, study: _rows.Found) -> Any:
+    def write_in_between(connection: sa.Connection, *asked: Any) -> Any:
         monkeypatch.setattr(_rows, "_parts", parts)
         other.save_trial("first", rich_trial(1))
-        return parts(connection, table, study)
+        return parts(connection, *asked)
 
     with Store.open(any_url) as store, Store.open(any_url) as other:
         store.create_study(study_spec())

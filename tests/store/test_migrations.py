@@ -137,11 +137,28 @@ def columns(url: str) -> dict[str, list[Any]]:
     return found
 
 
+def indexes(url: str) -> list[Any]:
+    """The indexes that were made by name."""
+    engine = sa.create_engine(_database.resolve(url))
+    inspector = sa.inspect(engine)
+    found = [
+        (table, index["name"], index["column_names"])
+        for table in sorted(inspector.get_table_names())
+        for index in inspector.get_indexes(table)
+        if str(index["name"]).startswith("tcs_") and not index.get("duplicates_constraint")
+    ]
+    engine.dispose()
+    return found
+
+
 def test_an_old_database_is_read_and_goes_on(any_url: str) -> None:
     version_1(any_url)
     with Store.open(any_url) as store:
         (row,) = store.list_studies()
         assert (row.name, row.finished, row.best, row.trials) == ("old", 1, 0.5, 5)
+        assert (row.running, row.best_trial, row.method, row.last_event) == (1, 1, "random", 1)
+        store.enqueue("old", "{}", now=0.0)
+        assert store.study_row("old").entry == store.queue_entry("old")
         assert store.get_study("old").stop.failures == 5  # a field that came later has its default
         done, running = store.load_trials("old")
         assert done.epochs == (EpochRecord(epoch=1, metrics={"val_accuracy": 0.25}),)
@@ -171,6 +188,7 @@ def test_an_old_database_gets_the_tables_of_a_new_one(
     Store.open(new).close()
     assert columns(any_url) == columns(new)
     assert len(columns(new)["tcs_lease"]) > 7
+    assert indexes(any_url) == indexes(new) != []
 
 
 def test_every_version_has_a_step() -> None:

@@ -48,6 +48,26 @@ def test_two_engines_share_a_study(any_url: str) -> None:
         assert all(t.intermediate_values == {1: 0.25} for t in load_optuna(store).trials)
 
 
+CLAIM = """
+url, worker = arguments
+with Store.open(url) as store:
+    while entry := store.claim(worker, host="here", device=worker, limit=9, seconds=60, now=0.0):
+        assert entry.worker == worker
+        assert store.end_claim(entry.name, worker, "ended", worker)
+"""
+
+
+def test_processes_share_a_queue(any_url: str) -> None:
+    with Store.open(any_url) as store:
+        for number in range(8):
+            store.create_study(study_spec(f"s{number}"))
+            store.enqueue(f"s{number}", "{}", now=0.0)
+        assert run_at_once(CLAIM, [any_url, "a"], [any_url, "b"], [any_url, "c"]) == ""
+        entries = store.queue()
+        assert [e.state for e in entries] == ["ended"] * 8
+        assert {e.message for e in entries} <= {"a", "b", "c"}
+
+
 SYNC = """
 with Store.open(*arguments) as store:
     store.append_event("first", StudyEnded(reason="trials"), "now")

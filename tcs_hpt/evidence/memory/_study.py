@@ -37,7 +37,7 @@ class Tried:
     config: Config
     """Inside the space of its own study."""
     value: float | None
-    """The score; None when it failed."""
+    """The score; None when it failed, or was not allowed by the objective's bounds."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class EarlierStudy:
     """Trials with a score."""
     failed: int
     start: Tried
-    """The first trial."""
+    """The first trial; where configurations had fewer epochs first, the first that had them all."""
     best: Tried | None
-    """The first of the best; None when no trial finished."""
+    """The first of the best that keep the bounds, with all epochs; None when no such trial finished."""
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ class Row(Frozen):
     training_seconds: float = 0.0
     training_cpu_seconds: float = 0.0
     """Processor time of all trials."""
+    training_gpu_seconds: float = 0.0
+    training_gpu_joules: float = 0.0
     peak_memory_mb: float = 0.0
     """Of the largest trial."""
 
@@ -163,5 +165,7 @@ def row_of(study: Recorded, failure: str = "") -> Row:
         model_seconds=summary.model_seconds,
         training_seconds=summary.training_seconds,
         training_cpu_seconds=summary.training_cpu_seconds,
+        training_gpu_seconds=summary.training_gpu_seconds,
+        training_gpu_joules=summary.training_gpu_joules,
         peak_memory_mb=summary.peak_memory_mb,
     )
