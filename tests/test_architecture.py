@@ -38,6 +38,7 @@ ROOMS = [
     "report",
     "tuning",
     "integrations",
+    "service",
     "testing",
     "cli",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tcs_hpt import __version__
-from tcs_hpt.cli import bench, compare, doctor, export, init, models, studies, tasks, tune
+from tcs_hpt.cli import ask, bench, compare, doctor, export, init, models, serve, studies, tasks, tune, worker
 from tcs_hpt.cli._commands import Commands
 
 app = typer.Typer(
@@ -47,3 +47,6 @@ app.command("studies")(studies.studies)
 app.command("show")(studies.show)
 app.command("report")(studies.report)
 app.command("export")(export.export)
+app.command("ask")(ask.ask)
+app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
