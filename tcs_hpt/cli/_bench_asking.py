@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.progress import Progress
 
 from tcs_hpt import __version__
 from tcs_hpt.cli._compare_results import note_run, this_run, told, usual_folder
-from tcs_hpt.cli._shared import open_model
+from tcs_hpt.cli._shared import open_model, termination_interrupts
 from tcs_hpt.experiments.consistency import RateAnswer, ask_rates
 from tcs_hpt.experiments.energy import EnergyAnswer, ask_energies
 from tcs_hpt.experiments.example_state import ExampleState
@@ -72,16 +71,14 @@ def run_asking(
     path = usual_folder(database, name) / ANSWERS
     note_run(database, name, this_run(database, store, name, name, 1))
     interrupted = False
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was answered is told
     try:
-        for each in dict.fromkeys(
-            part.strip() for part in (model or wanted.model).split(",") if part.strip()
-        ):
-            _ask(each, states, suite, size, database, path, pull=pull, quiet=quiet)
+        with termination_interrupts():  # what was answered is told
+            for each in dict.fromkeys(
+                part.strip() for part in (model or wanted.model).split(",") if part.strip()
+            ):
+                _ask(each, states, suite, size, database, path, pull=pull, quiet=quiet)
     except KeyboardInterrupt:
         interrupted = True
-    finally:
-        signal.signal(signal.SIGTERM, before)
     if answers_of(suite, size, database):
         tell_asking(suite, size, database, output=output, quiet=quiet)
     if interrupted:

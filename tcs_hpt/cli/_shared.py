@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 from rich.console import Console
@@ -19,8 +22,19 @@ __all__ = [
     "reference_of",
     "study_folder",
     "task_reference",
+    "termination_interrupts",
     "write_report",
 ]
+
+
+@contextmanager
+def termination_interrupts() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does, so that nothing that it started is left behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def open_model(name: str, console: Console, *, pull: bool = False) -> tuple[ChatModel, str]:

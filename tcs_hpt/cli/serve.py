@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tcs_hpt.cli._shared import termination_interrupts
 from tcs_hpt.cli.options import StoreOption
 from tcs_hpt.errors import UserError
 
@@ -119,7 +117,7 @@ def _run(
     from tcs_hpt.service.supervisor import start_workers
 
     service = app.state.service
-    with service.store, bound_socket(settings.host, port) as listening, _termination_interrupts():
+    with service.store, bound_socket(settings.host, port) as listening, termination_interrupts():
         workforce = (
             start_workers(
                 workers,
@@ -144,17 +142,3 @@ def _run(
                 print(
                     "ending" if not workers else "ending the workers; their studies go on later", flush=True
                 )
-
-
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does, so that no worker is left behind."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

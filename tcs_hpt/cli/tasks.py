@@ -5,13 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shlex
-import signal
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
+from tcs_hpt.cli._shared import termination_interrupts
 from tcs_hpt.cli.options import DataDirOption, PythonOption, existing_data_dir
 from tcs_hpt.experiments.extras import missing_extras
 from tcs_hpt.report.words import count, duration, size
@@ -154,7 +153,7 @@ def check(
     console = Console(highlight=False, markup=False)
     with (
         tempfile.TemporaryDirectory(prefix="tcs-hpt-check-", ignore_cleanup_errors=True) as home,
-        _termination_interrupts(),
+        termination_interrupts(),
         _progress() as on_run,
     ):
         done = check_task(
@@ -180,20 +179,6 @@ def _progress() -> Iterator[Callable[[str], None]]:
         return
     with notes.status("reading the manifest") as status:
         yield lambda what: status.update(f"running {what}")
-
-
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does, so that no run is left behind."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _print(found: Check, console: Console) -> None:
