@@ -11,6 +11,7 @@ from tcs_hpt.loop._artifacts import disk_use
 from tcs_hpt.loop._devices import visible_devices
 from tcs_hpt.loop._external import ExternalStudy, Told
 from tcs_hpt.loop._fidelity import fewer_first, require_fidelity
+from tcs_hpt.loop._promotion import as_proposers_see
 from tcs_hpt.loop._signals import interruptible
 from tcs_hpt.loop._stopping import stop_reason
 from tcs_hpt.loop._study import Study, new_name, prepare, utc_now
@@ -19,6 +20,7 @@ __all__ = [
     "ExternalStudy",
     "Study",
     "Told",
+    "as_proposers_see",
     "disk_use",
     "fewer_first",
     "interruptible",

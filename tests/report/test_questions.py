@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tcs_hpt.records import Trial
 from tcs_hpt.report.questions import Answer, answer
+from tcs_hpt.spec import StudySpec
 from tests.report.sample import make_study, make_trial, make_trials
 
 STUDY, TRIALS = make_study(), make_trials()
@@ -84,6 +85,17 @@ def test_studies_with_little_in_them(trials: list[Trial], question: str, said: s
 def test_repeats_are_told_apart_from_new_configurations() -> None:
     again = make_trial(12, 0.9719, config=TRIALS[7].config).model_copy(update={"replicate_of": 8})
     assert "Trial 12 repeats trial 8 with 0.9719 against 0.9733." in ask("luck?", [*TRIALS, again]).text
+
+
+def test_trials_with_fewer_epochs_are_told_apart() -> None:
+    fewer = StudySpec.model_validate(
+        STUDY.model_dump() | {"fidelity": {"parameter": "epochs", "rungs": [4, 12]}}
+    )
+    first = make_trial(1, 0.90, source="start").model_copy(update={"fidelity": 4})
+    full = make_trial(2, 0.95, source="promotion").model_copy(update={"promoted_from": 1})
+    assert "It reached val_accuracy 0.9 with epochs 4." in answer(fewer, [first, full], "trial 1").text
+    assert "Trial 2 is the best: val_accuracy 0.95" in answer(fewer, [first, full], "best?").text
+    assert answer(fewer, [first, full], "what next?").trials == (1,)
 
 
 @given(st.text(max_size=200), st.permutations(TRIALS))

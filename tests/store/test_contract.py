@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tcs_hpt.testing.leases import LeaseContract
+from tcs_hpt.testing.lists import ListContract
 from tcs_hpt.testing.queue import QueueContract
 from tcs_hpt.testing.stores import StoreContract
 
@@ -42,4 +43,12 @@ class TestQueueOnSqlite(OnSqlite, QueueContract):
 
 
 class TestQueueOnPostgresql(OnPostgresql, QueueContract):
+    pass
+
+
+class TestListsOnSqlite(OnSqlite, ListContract):
+    pass
+
+
+class TestListsOnPostgresql(OnPostgresql, ListContract):
     pass

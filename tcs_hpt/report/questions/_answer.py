@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tcs_hpt.loop import as_proposers_see
 from tcs_hpt.proposers import ProposalContext
 from tcs_hpt.records import Trial, by_number, effect, finished, ordered
 from tcs_hpt.report import words
@@ -57,7 +58,8 @@ class Facts:
     @cached_property
     def context(self) -> ProposalContext:
         """What a proposer would be told now."""
-        return ProposalContext(self.study, self.trials, len(self.trials) + 1)
+        study, trials = as_proposers_see(self.study, self.trials)
+        return ProposalContext(study, trials, len(self.trials) + 1)
 
     def effect(self, trial: Trial) -> float | None:
         """Improvement over its base; None when there is nothing to compare."""
@@ -70,7 +72,9 @@ class Facts:
         if trial.value is None:
             return f"is {trial.state}"
         broken = f", which is not allowed ({'; '.join(trial.violations)})" if trial.violations else ""
-        return f"reached {self.objective.metric} {words.number(trial.value)}{broken}"
+        fewer = self.study.fidelity
+        rung = f" with {fewer.parameter} {trial.fidelity}" if fewer is not None and trial.partial else ""
+        return f"reached {self.objective.metric} {words.number(trial.value)}{rung}{broken}"
 
     def no_such_trials(self, numbers: Sequence[int]) -> str:
         """A sentence for trials that do not exist."""
