@@ -120,12 +120,12 @@ def served(path: Path) -> Iterator[str]:
         process.wait(30)
 
 
-def load(url: str, names: list[str], users: int, seconds: int, folder: Path) -> dict[str, Any]:
+def load(locust: str, url: str, names: list[str], users: int, seconds: int, folder: Path) -> dict[str, Any]:
     """Let people look, and return what locust saw of each kind of request."""
     script = folder / "people.py"
     script.write_text(PEOPLE % names, encoding="utf-8")
     command = [
-        *(sys.executable, "-m", "locust", "-f", str(script), "--headless", "--only-summary", "--host", url),
+        *(locust, "-f", str(script), "--headless", "--only-summary", "--host", url),
         *(
             "--users",
             str(users),
@@ -159,6 +159,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--users", type=int, default=8)
     parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument(
+        "--locust", default="locust", help="Its command, when it is in an environment of its own."
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -166,7 +169,7 @@ def main() -> None:
         names = fill(folder / "full.db", given.studies, given.trials)
         size = (folder / "full.db").stat().st_size
         with served(folder / "full.db") as url:
-            seen = load(url, names, given.users, given.seconds, folder)
+            seen = load(given.locust, url, names, given.users, given.seconds, folder)
     print(f"{given.studies} studies of {given.trials} trials ({size / 1e6:.0f} MB), {given.users} people")
     for what, row in sorted(seen.items()):
         print(
