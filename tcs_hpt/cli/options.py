@@ -86,3 +86,39 @@ def checked_start(given: str) -> Start:
         meant = f"Did you mean `{near[0]}`?" if near else "See --help."
         raise UserError(f"--start must be {', '.join(get_args(Start))}, got {given!r}", hint=meant)
     return cast(Start, given)
+
+
+SlotsOption = Annotated[int, typer.Option(min=1, help="Studies at the same time on each device.")]
+DevicesOption = Annotated[
+    str,
+    typer.Option(
+        metavar="0,1|cpu",
+        help="CUDA devices, or cpu. Default: the CUDA devices of this machine, else cpu.",
+        show_default=False,
+    ),
+]
+TasksDirOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="DIR",
+        help="A folder whose subfolders are tasks that may be run. May be repeated.",
+        show_default=False,
+    ),
+]
+
+
+def checked_devices(text: str) -> tuple[str, ...]:
+    """What `--devices` names, each once; empty when it was left out.
+
+    Raises:
+        UserError: A name is empty, or stands there twice.
+    """
+    if not text.strip():
+        return ()
+    named = [part.strip() for part in text.split(",")]
+    if not all(named) or len(set(named)) < len(named):
+        raise UserError(
+            f"--devices takes different devices with commas between them, got {text!r}",
+            hint="For example: --devices 0,1, or --devices cpu.",
+        )
+    return tuple(named)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tcs_hpt.cli._shared import termination_interrupts
-from tcs_hpt.cli.options import StoreOption
+from tcs_hpt.cli.options import DevicesOption, SlotsOption, StoreOption, TasksDirOption, checked_devices
 from tcs_hpt.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,23 +33,9 @@ def serve(
         bool,
         typer.Option("--no-worker", help="Train nothing here; `tcs-hpt worker` does it, here or elsewhere."),
     ] = False,
-    slots: Annotated[int, typer.Option(min=1, help="Studies at the same time on each device.")] = 1,
-    devices: Annotated[
-        str,
-        typer.Option(
-            metavar="0,1|cpu",
-            help="CUDA devices, or cpu. Default: those of this machine.",
-            show_default=False,
-        ),
-    ] = "",
-    tasks_dir: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="DIR",
-            help="A folder of task folders that may be run. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    slots: SlotsOption = 1,
+    devices: DevicesOption = "",
+    tasks_dir: TasksDirOption = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -89,8 +75,7 @@ def serve(
         model_hosts=tuple(model_host or ()),
         tasks_dirs=tuple(tasks_dir or ()),
     )
-    chosen = tuple(d.strip() for d in devices.split(",") if d.strip())
-    _run(create_app(settings), settings, port, 0 if no_worker else workers, slots, chosen)
+    _run(create_app(settings), settings, port, 0 if no_worker else workers, slots, checked_devices(devices))
 
 
 def _require_extra() -> None:

@@ -44,6 +44,7 @@ def test_a_worker_runs_what_is_in_the_queue_until_ctrl_c(tmp_path: Path, environ
     assert lines[2:] == ["s: ended trials", "the worker has ended"]
 
 
+@pytest.mark.parametrize("command", [("worker",), ("serve", "--port", "0")])
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -53,9 +54,9 @@ def test_a_worker_runs_what_is_in_the_queue_until_ctrl_c(tmp_path: Path, environ
     ],
 )
 def test_what_cannot_be_is_refused(
-    environment: dict[str, str], options: tuple[str, ...], sentence: str
+    environment: dict[str, str], command: tuple[str, ...], options: tuple[str, ...], sentence: str
 ) -> None:
-    done = hpt(environment, "worker", *options)
+    done = hpt(environment, *command, *options)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "hint: " in done.stderr
