@@ -309,10 +309,10 @@ def _stand_in(analysis: Analysis) -> str:
 
 
 def _grouped(pairs: Sequence[tuple[K, int]]) -> dict[K, tuple[int, ...]]:
-    groups: dict[K, tuple[int, ...]] = {}
+    groups: dict[K, list[int]] = {}
     for key, value in pairs:
-        groups[key] = (*groups.get(key, ()), value)
-    return groups
+        groups.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in groups.items()}
 
 
 def _distinct(trials: Sequence[Trial]) -> list[Proposal]:

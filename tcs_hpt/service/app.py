@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -32,6 +33,7 @@ from tcs_hpt.service import (
 from tcs_hpt.service.context import Service
 from tcs_hpt.service.desks import Desks
 from tcs_hpt.service.pulse import Pulse
+from tcs_hpt.service.read_ahead import read_ahead
 from tcs_hpt.service.safety import Safety
 from tcs_hpt.service.settings import ServiceSettings
 from tcs_hpt.service.shelf import Shelf
@@ -75,7 +77,11 @@ def create_app(settings: ServiceSettings, *, store: Store | None = None) -> Fast
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        closing = asyncio.Event()
+        reading = asyncio.create_task(read_ahead(database, service.shelf, closing))
         yield
+        closing.set()
+        await reading  # a look that has begun ends before the database is closed
         service.pulse.close()
         await anyio.to_thread.run_sync(service.desks.close)
         if store is None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from tcs_hpt.service import views
 from tcs_hpt.service.context import Here
-from tcs_hpt.service.known import KnownStudy
+from tcs_hpt.service.known import Facts, KnownStudy
 from tcs_hpt.service.problems import Refused, responses
 from tcs_hpt.service.shapes import ComparedStudy, Comparison, Seconds
 
@@ -47,7 +47,7 @@ def compare(
         metric=first.metric,
         direction=first.direction,
         target=first.target,
-        studies=[_compared(study, here.now()) for study in known],
+        studies=[_compared(study, here.shelf.facts(study), here.now()) for study in known],
     )
 
 
@@ -69,8 +69,8 @@ def _require_comparable(known: list[KnownStudy]) -> None:
                 )
 
 
-def _compared(study: KnownStudy, now: float) -> ComparedStudy:
-    row, facts = study.row, study.facts
+def _compared(study: KnownStudy, facts: Facts, now: float) -> ComparedStudy:
+    row = study.row
     return ComparedStudy(
         name=row.name,
         method=row.method,

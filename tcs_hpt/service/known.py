@@ -67,7 +67,8 @@ class KnownStudy:
 
     row: StudyRow
     spec: StudySpec
-    facts: Facts
+    changed: int = 0
+    """The event after which its trials, or their states, were last different; 0 before the first."""
     model_reason: str = ""
     ended: StopReason | None = None
     """Why its last run ended; None while it may go on."""

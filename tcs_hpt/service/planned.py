@@ -10,7 +10,7 @@ from tcs_hpt.loop import require_fidelity
 from tcs_hpt.proposers import make_proposer, needs_model
 from tcs_hpt.pruning import require_prunable
 from tcs_hpt.service.context import Service
-from tcs_hpt.service.known import Facts, KnownStudy
+from tcs_hpt.service.known import KnownStudy
 from tcs_hpt.service.models import auto_reason
 from tcs_hpt.service.problems import Refused
 from tcs_hpt.store import QueueEntry, QueueState, StudyRow
@@ -59,7 +59,7 @@ def planned_study(here: Service, launch: Launch, loaded: LoadedTask, where: Queu
         target=objective.target,
         entry=QueueEntry(name=spec.name, state=where, wanted="run", launch="", entered_at=now),
     )
-    return KnownStudy(row, spec, Facts.of(spec, []), model_reason=_model_reason(launch))
+    return KnownStudy(row, spec, model_reason=_model_reason(launch))
 
 
 def _model_reason(launch: Launch) -> str:

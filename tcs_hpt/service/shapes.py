@@ -91,6 +91,8 @@ class StudySummary(Shape):
     best: Number
     """The best score so far; null before the first."""
     best_trial: int | None
+    trend: list[Number]
+    """The best score so far after each scored trial; of many trials some, evenly, the last among them."""
     trials_done: int
     """Trials that consumed budget and have ended."""
     trials_total: int
@@ -139,6 +141,8 @@ class StudyDetail(StudySummary):
     seconds: Seconds
     actions: list[Action]
     """What makes sense now."""
+    external: bool
+    """Whether its trials run somewhere else, by ask and tell; also while it is paused or stopped."""
     last_event: int
     """Sequence number of the newest event; 0 for none."""
     worker: Text

@@ -1,7 +1,8 @@
 """What is known of studies, kept between requests and read again when something has happened.
 
-A page of a study asks a few times a second. A study is read when it is first asked for, and then only when one of its trials has
-begun or ended since; what happens in between, epochs above all, changes nothing here.
+A page of a study asks a few times a second. What its trials amount to is the one thing that takes a look at all of them, so it is
+worked out when it is asked for, and again only when one of them has begun or ended since; what happens in between, epochs above
+all, changes nothing here.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Generic, TypeVar
 
 from tcs_hpt.errors import UserError
 from tcs_hpt.events import StudyEnded, StudyStarted
@@ -22,6 +24,8 @@ MOST_STUDIES = 500
 """The one that was asked for least recently goes first."""
 _KINDS = ("study_started", "study_ended", "trial_started", "trial_ended")
 
+V = TypeVar("V")
+
 
 class Shelf:
     """The studies of one database. Safe to use from several threads.
@@ -32,8 +36,8 @@ class Shelf:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: OrderedDict[str, KnownStudy] = OrderedDict()
-        self._lock = threading.Lock()
+        self._known: _Recent[KnownStudy] = _Recent(MOST_STUDIES)
+        self._facts: _Recent[tuple[KnownStudy, Facts]] = _Recent(MOST_STUDIES)
 
     def row(self, name: str) -> StudyRow:
         """A study's line, as it is now.
@@ -47,46 +51,70 @@ class Shelf:
             raise Refused(404, error.message, hint=error.hint) from error
 
     def study(self, name: str) -> KnownStudy:
-        """A study, as it is now.
+        """A study, as it is now; none of its trials is looked at.
 
         Raises:
             Refused: There is no such study (404).
         """
         row = self.row(name)  # before anything else: what is read after it is at least as new
-        with self._lock:
-            known = self._known.get(name)
+        known = self._known.get(name)
         # A study of this name that was deleted and made anew is another one.
-        other = known is not None and (
-            known.row.created_at != row.created_at or known.row.last_event > row.last_event
-        )
-        if known is None or other:
+        if known is None or known.row.created_at != row.created_at or known.row.last_event > row.last_event:
             told = self._store.events(name, kinds=("study_started", "study_ended"))
-            fresh = self._read(row, told, None)
+            fresh = _told(KnownStudy(row, self._store.get_study(name), row.last_event), told)
         elif known.row.last_event == row.last_event:
             fresh = replace(known, row=row)
         else:
             told = self._store.events(name, known.row.last_event, kinds=_KINDS)
-            fresh = self._read(row, told, known) if told else replace(known, row=row)
-        with self._lock:
-            self._known[name] = fresh
-            self._known.move_to_end(name)
-            if len(self._known) > MOST_STUDIES:
-                self._known.popitem(last=False)
+            changed = told[-1].seq if told else known.changed
+            fresh = _told(replace(known, row=row, changed=changed), told)
+        self._known.put(name, fresh)
         return fresh
 
-    def _read(self, row: StudyRow, told: Sequence[StoredEvent], known: KnownStudy | None) -> KnownStudy:
-        """The study from its records.
+    def facts(self, study: KnownStudy) -> Facts:
+        """What its trials amount to, at that moment or a later one.
 
-        Args:
-            row: Its line.
-            told: The beginnings and ends of its runs that are not known yet.
-            known: What was known before.
+        Raises:
+            StoreError: The database cannot be read.
+            UserError: It was deleted in the meantime.
         """
-        reason, ended = ("", None) if known is None else (known.model_reason, known.ended)
-        for stored in told:
-            if isinstance(stored.event, StudyStarted):
-                reason, ended = stored.event.model_reason, None
-            elif isinstance(stored.event, StudyEnded):
-                ended = stored.event.reason
-        spec = self._store.get_study(row.name)
-        return KnownStudy(row, spec, Facts.of(spec, light_trials(self._store, row.name)), reason, ended)
+        name = study.row.name
+        kept = self._facts.get(name)
+        if kept is not None:
+            of, facts = kept
+            if of.row.created_at == study.row.created_at and of.changed == study.changed:
+                return facts
+        facts = Facts.of(study.spec, light_trials(self._store, name))
+        self._facts.put(name, (study, facts))
+        return facts
+
+
+class _Recent(Generic[V]):
+    """What was put in last under each name. Safe to use from several threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._items: OrderedDict[str, V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> V | None:
+        with self._lock:
+            return self._items.get(name)
+
+    def put(self, name: str, value: V) -> None:
+        with self._lock:
+            self._items[name] = value
+            self._items.move_to_end(name)
+            if len(self._items) > self._most:
+                self._items.popitem(last=False)
+
+
+def _told(study: KnownStudy, told: Sequence[StoredEvent]) -> KnownStudy:
+    """The study after some events of it."""
+    reason, ended = study.model_reason, study.ended
+    for stored in told:
+        if isinstance(stored.event, StudyStarted):
+            reason, ended = stored.event.model_reason, None
+        elif isinstance(stored.event, StudyEnded):
+            ended = stored.event.reason
+    return replace(study, model_reason=reason, ended=ended)

@@ -11,6 +11,7 @@ from tcs_hpt.errors import UserError
 from tcs_hpt.service import views
 from tcs_hpt.service.bodies import StudyCreate
 from tcs_hpt.service.context import Here, StudyName, printable
+from tcs_hpt.service.known import Facts
 from tcs_hpt.service.manifests import external_task
 from tcs_hpt.service.models import require_allowed
 from tcs_hpt.service.planned import planned_study
@@ -101,7 +102,8 @@ def create(here: Here, body: StudyCreate, response: Response) -> StudyDetail:
         loaded, launch = here.folders.load(body.task), body.launch(body.task)
     if body.dry_run:
         response.status_code = 200
-        return views.detail(planned_study(here, launch, loaded, where), here.now())
+        planned = planned_study(here, launch, loaded, where)
+        return views.detail(planned, Facts.of(planned.spec, []), here.now())
     with _entering:
         try:
             spec = enter_study(launch, loaded, here.store, now=here.now(), state=where)
@@ -110,13 +112,13 @@ def create(here: Here, body: StudyCreate, response: Response) -> StudyDetail:
                 raise Refused(409, error.message, hint=error.hint, pointer="/name") from error
             raise
     response.headers["Location"] = f"/api/v1/studies/{spec.name}"
-    return views.detail(here.shelf.study(spec.name), here.now())
+    return _detail(here, spec.name)
 
 
 @router.get("/{name}", summary="One study", responses=responses(404))
 def study(here: Here, name: StudyName) -> StudyDetail:
     """A study with everything but its trials."""
-    return views.detail(here.shelf.study(name), here.now())
+    return _detail(here, name)
 
 
 @router.post(
@@ -146,7 +148,12 @@ def stop(here: Here, name: StudyName) -> StudyDetail:
 def _want(here: Here, name: str, wanted: Wanted) -> StudyDetail:
     here.shelf.row(name)
     here.store.want(name, wanted, now=here.now())
-    return views.detail(here.shelf.study(name), here.now())
+    return _detail(here, name)
+
+
+def _detail(here: Here, name: str) -> StudyDetail:
+    study = here.shelf.study(name)
+    return views.detail(study, here.shelf.facts(study), here.now())
 
 
 @router.delete("/{name}", summary="Delete a study", status_code=204, responses=responses(403, 404, 409, 413))

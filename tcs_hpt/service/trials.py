@@ -34,14 +34,12 @@ def trials(
 ) -> TrialPage:
     """Trials by number, running and interrupted ones among them."""
     study = here.shelf.study(name)
-    later = [n for n in study.facts.progress.numbers if n > after]
-    shown = later[:limit]
-    wanted = set(shown)
-    found = light_trials(here.store, name, wanted) if wanted else []
-    epochs = epoch_counts(here.store, name, shown[0], shown[-1]) if shown else {}
+    found = light_trials(here.store, name, after=after, limit=limit + 1)
+    shown = found[:limit]
+    epochs = epoch_counts(here.store, name, shown[0].number, shown[-1].number) if shown else {}
     bases = bases_of(here.store, name, found)
-    items = views.trial_summaries(study, [t for t in found if t.number in wanted], [*found, *bases], epochs)
-    return TrialPage(items=items, next=shown[-1] if len(later) > limit else None)
+    items = views.trial_summaries(study, shown, [*found, *bases], epochs)
+    return TrialPage(items=items, next=shown[-1].number if len(found) > limit else None)
 
 
 @router.get("/trials/{number}", summary="The story of a trial", responses=responses(404))
@@ -60,7 +58,7 @@ def calls(here: Here, name: StudyName, number: TrialNumber) -> Calls:
 @router.get("/progress", summary="All trials as columns", responses=responses(404))
 def progress(here: Here, name: StudyName) -> Progress:
     """Compact columns over all trials, for a chart."""
-    return here.shelf.study(name).facts.progress
+    return here.shelf.facts(here.shelf.study(name)).progress
 
 
 def story(here: Here, name: str, number: int) -> TrialStory:
@@ -79,7 +77,7 @@ def bases_of(store: Store, name: str, trials: Sequence[Trial]) -> list[Trial]:
     """The trials that some trials are measured against, where they are not among them."""
     known = {t.number for t in trials}
     wanted = {t.proposal.base_trial for t in trials if t.proposal.base_trial is not None} - known
-    return light_trials(store, name, wanted) if wanted else []
+    return light_trials(store, name, numbers=wanted) if wanted else []
 
 
 def whole_trial(store: Store, name: str, number: int) -> Trial:

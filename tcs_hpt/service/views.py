@@ -8,7 +8,7 @@ from typing import Any
 
 from tcs_hpt.records import Metrics, Trial, by_number, measured_outcome
 from tcs_hpt.report.live import STOPPED
-from tcs_hpt.service.known import KnownStudy
+from tcs_hpt.service.known import Facts, KnownStudy
 from tcs_hpt.service.shapes import (
     Action,
     EventShape,
@@ -122,6 +122,7 @@ def _summary(row: StudyRow, now: float) -> dict[str, Any]:
         "target": row.target,
         "best": row.best,
         "best_trial": row.best_trial,
+        "trend": list(row.trend),
         "trials_done": row.done,
         "trials_total": row.trials,
         "failures": row.failed,
@@ -136,9 +137,15 @@ def is_over(study: KnownStudy, now: float) -> bool:
     return study.over or state(study.row, now) in ("finished", "stopped")
 
 
-def detail(study: KnownStudy, now: float) -> StudyDetail:
-    """A study with everything but its trials."""
-    row, spec, facts = study.row, study.spec, study.facts
+def detail(study: KnownStudy, facts: Facts, now: float) -> StudyDetail:
+    """A study with everything but its trials.
+
+    Args:
+        study: The study.
+        facts: What its trials amount to.
+        now: Seconds since 1970, UTC.
+    """
+    row, spec = study.row, study.spec
     entry = row.entry
     return StudyDetail.model_validate(
         {
@@ -155,6 +162,7 @@ def detail(study: KnownStudy, now: float) -> StudyDetail:
             "prediction": Prediction(right=facts.hits, judged=facts.judged) if facts.judged else None,
             "seconds": Seconds(thinking=facts.thinking_seconds, training=facts.training_seconds),
             "actions": actions(row, now),
+            "external": entry is not None and entry.state == "external",
             "last_event": row.last_event,
             "worker": entry.worker if entry is not None else "",
             "device": entry.device if entry is not None else "",
@@ -197,7 +205,7 @@ def _trial(study: KnownStudy, trial: Trial, bases: Mapping[int, Trial], epochs: 
         "seconds": trial.usage.wall_seconds,
         "epochs": epochs,
         "stopped_early": trial.stopped_early,
-        "is_best": trial.number == study.facts.best,
+        "is_best": trial.number == study.row.best_trial,
         "fidelity": trial.fidelity,
         "promoted_from": trial.promoted_from,
     }
@@ -216,7 +224,7 @@ def trial_story(
         now: Seconds since 1970, UTC.
     """
     proposal = trial.proposal
-    shown = trial.number == study.facts.best and is_over(study, now)
+    shown = trial.number == study.row.best_trial and is_over(study, now)
     return TrialStory.model_validate(
         {
             **_trial(study, trial, by_number(bases), len(trial.epochs)),

@@ -83,6 +83,7 @@ STEPS: Mapping[int, Sequence[str]] = {
         )
         """,
     ),
+    3: ("ALTER TABLE tcs_summary ADD COLUMN trend TEXT NOT NULL DEFAULT '[]'",),
 }
 """What leads from each version to the next."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +26,8 @@ _TRIAL = _tables.trial.c
 _SUMMARY = _tables.summary.c
 _EVENT = _tables.event.c
 _LEASE = _tables.lease.c
+MOST_OF_TREND = 32
+"""Points; as many as a small line has room for."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class StudyRow:
     running: int = 0
     """Trials recorded as running, also those of engines that are gone."""
     best_trial: int | None = None
+    trend: tuple[float, ...] = ()
+    """The best score so far, from the first trial that has one to the last; of many trials some, evenly."""
     last_event: int = 0
     """Sequence number of its newest event; 0 before the first."""
     updated_at: str = ""
@@ -173,7 +178,7 @@ def _line(connection: sa.Connection, row: Any) -> StudyRow:
     return StudyRow(
         name=row.name,
         created_at=row.created_at,
-        **summary,
+        **(summary | {"trend": tuple(json.loads(summary["trend"]))}),
         last_event=row.seq or 0,
         updated_at=row.at or row.created_at,
         engine_until=row.engine_until or 0.0,
@@ -207,6 +212,7 @@ def _computed(connection: sa.Connection, study_id: int, spec: str) -> dict[str, 
         values[state] = scored if state == "finished" else count
     best = _best(connection, study_id, objective, whole=not declared.get("fidelity"))
     values["best_trial"], values["best"] = best if best is not None else (None, None)
+    values["trend"] = json.dumps(_trend(connection, study_id, objective, whole=not declared.get("fidelity")))
     return values
 
 
@@ -251,7 +257,27 @@ def _best(
         first = connection.execute(ranked.limit(1)).one_or_none()
         return (first.number, first.value) if first is not None else None
     for number, score, text in connection.execute(ranked.add_columns(_TRIAL.record)):
-        record = json.loads(text)
-        if not record.get("violations") and record.get("fidelity") is None:
+        if _counts(text):
             return number, score
     return None
+
+
+def _trend(
+    connection: sa.Connection, study_id: int, objective: Mapping[str, Any], *, whole: bool
+) -> list[float]:
+    """The best score after each trial that can be the incumbent, thinned to at most `MOST_OF_TREND`; arguments as of `_best`."""
+    query = (
+        sa.select(_TRIAL.value, _TRIAL.record if objective.get("bounds") or not whole else sa.literal(""))
+        .where(_TRIAL.study_id == study_id, _TRIAL.state == "finished", _TRIAL.value.is_not(None))
+        .order_by(_TRIAL.number)
+    )
+    scores = [score for score, text in connection.execute(query) if not text or _counts(text)]
+    path = list(accumulate(scores, max if objective["direction"] == "maximize" else min))
+    steps = min(len(path), MOST_OF_TREND) - 1
+    return [path[i * (len(path) - 1) // steps] for i in range(steps + 1)] if steps > 0 else path
+
+
+def _counts(text: str) -> bool:
+    """Whether a finished trial with this record can be the incumbent."""
+    record = json.loads(text)
+    return not record.get("violations") and record.get("fidelity") is None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised with every change of the tables, together with a step in `_migrations.py`."""
 
 metadata = sa.MetaData()
@@ -102,6 +102,7 @@ summary = sa.Table(
     sa.Column("running", sa.Integer, nullable=False),
     sa.Column("best", sa.Double),
     sa.Column("best_trial", sa.Integer),
+    sa.Column("trend", sa.Text, nullable=False, server_default="[]"),  # JSON: a few of the best scores so far
 )
 
 queue = sa.Table(

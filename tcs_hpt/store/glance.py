@@ -50,21 +50,32 @@ def versions(store: Store, names: Collection[str] | None = None) -> dict[str, Ve
         return {name: Version(seq or 0, *queue) for name, seq, *queue in connection.execute(query)}
 
 
-def light_trials(store: Store, name: str, numbers: Iterable[int] | None = None) -> list[Trial]:
+def light_trials(
+    store: Store,
+    name: str,
+    *,
+    numbers: Iterable[int] | None = None,
+    after: int = 0,
+    limit: int | None = None,
+) -> list[Trial]:
     """Trials by number, without epochs and model calls, which are most of what a trial weighs.
 
     Args:
         store: The database.
         name: The study.
         numbers: At least these, those that do not exist left out; None for all.
+        after: Only trials with a higher number.
+        limit: Most trials; None for all.
     """
     with store._reading(name) as (connection, study):
-        query = sa.select(_TRIAL.number, _TRIAL.record).where(_TRIAL.study_id == study.id)
+        query = sa.select(_TRIAL.number, _TRIAL.record).where(
+            _TRIAL.study_id == study.id, _TRIAL.number > after
+        )
         if numbers is not None:
             wanted = sorted(numbers)
             few = len(wanted) <= _MOST_NAMED
             query = query.where(_TRIAL.number.in_(wanted) if few else _TRIAL.number >= wanted[0])
-        rows = connection.execute(query.order_by(_TRIAL.number)).all()
+        rows = connection.execute(query.order_by(_TRIAL.number).limit(limit)).all()
     return [_rows._load(Trial.model_validate_json, record, f"trial {number}") for number, record in rows]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcs_hpt.records import Trial, incumbent
-from tcs_hpt.spec import Direction, StudySpec, TaskSpec
+from tcs_hpt.spec import Direction, Fidelity, StudySpec, TaskSpec
 from tcs_hpt.store import Store, _database
 from tcs_hpt.testing.stores import MANIFEST, failed_trial, interrupted_trial, simple_trial, study_spec
 from tests.store.optuna_view import load_optuna
@@ -84,12 +85,35 @@ def test_a_line_agrees_with_the_records(
         row = store.study_row("first")
         best = incumbent(trials, spec.task.objective)
         assert (row.best_trial, row.best) == ((best.number, best.value) if best else (None, None))
+        so_far = (incumbent(trials[:n], spec.task.objective) for n in range(1, len(trials) + 1))
+        counted = [t.state == "finished" and t.feasible for t in trials]
+        expected = [b.value for b, counts in zip(so_far, counted, strict=True) if b is not None and counts]
+        assert list(row.trend) == expected
         states = [t.state for t in trials]
         assert row.finished == states.count("finished")
         assert row.failed == states.count("failed")
         assert row.interrupted == states.count("interrupted")
         assert row.running == states.count("running")
         store.delete_study("first")
+
+
+def test_the_trend_of_a_long_study_is_thinned_and_keeps_its_ends(store: Store) -> None:
+    store.create_study(study_spec(trials=100))
+    for number in range(1, 101):
+        store.save_trial("first", simple_trial(number, number / 100))
+    trend = store.study_row("first").trend
+    assert len(trend) == 32
+    assert (trend[0], trend[-1]) == (0.01, 1.0)
+    steps = [b - a for a, b in itertools.pairwise(trend)]
+    assert max(steps) < 0.045  # evenly: 99 trials in 31 steps
+
+
+def test_scores_of_fewer_epochs_are_not_in_the_trend(store: Store) -> None:
+    rungs = Fidelity(parameter="epochs", rungs=(1, 4))
+    store.create_study(study_spec().model_copy(update={"fidelity": rungs}))
+    store.save_trial("first", simple_trial(1, 0.9, fidelity=1))
+    store.save_trial("first", simple_trial(2, 0.5))
+    assert store.study_row("first").trend == (0.5,)
 
 
 def test_a_line_that_is_wrong_is_right_after_the_next_trial(any_url: str) -> None:

@@ -88,6 +88,20 @@ def test_studies_of_one_task_are_compared(shared: Service, page: Page) -> None:
     assert page.url.endswith("#/compare?studies=agents,expert")
 
 
+def test_a_line_of_the_list_shows_how_the_best_score_moved(shared: Service, page: Page) -> None:
+    trends = {item["name"]: item["trend"] for item in shared.ask("GET", "studies")["items"]}
+    assert len(trends["expert"]) == 6
+    visit(page, shared, "#/")
+    row = page.locator("tr[data-name=expert]")
+    drawn = row.locator("svg.spark path").get_attribute("d") or ""
+    assert drawn.count("L") == 5
+    end = row.locator("svg.spark circle").bounding_box()
+    line = row.locator("svg.spark").bounding_box()
+    assert end is not None
+    assert line is not None
+    assert line["x"] <= end["x"] <= line["x"] + line["width"]
+
+
 def test_the_list_is_searched_and_filtered(shared: Service, page: Page) -> None:
     visit(page, shared, "#/")
     assert page.locator("#list tbody tr").count() == 3
@@ -215,6 +229,24 @@ def test_the_token_is_asked_for_once_and_a_wrong_one_refused(
         page.reload()
         page.get_by_role("heading", name="No studies yet").wait_for()
         assert page.get_by_role("dialog").count() == 0
+
+
+def test_the_report_is_handed_over_as_a_file_where_a_token_is_needed(
+    tmp_path: Path, page: Page, complaints: Complaints
+) -> None:
+    complaints.expected = ["status of 401"]
+    with Service(tmp_path, token="a-token-of-a-good-length") as service:
+        name = service.finished(task="function_2d", method="random", trials=2)
+        page.goto(service.url)
+        page.get_by_role("dialog").get_by_label("Token").fill(service.token)
+        page.get_by_role("dialog").get_by_role("button", name="Go on").click()
+        page.get_by_role("link", name=name).click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Report").click()
+        assert download.value.suggested_filename == f"{name}.html"
+        text = Path(download.value.path()).read_text(encoding="utf-8")
+        assert text.lower().startswith("<!doctype html>")
+        assert name in text
 
 
 def test_texts_of_others_are_shown_and_never_run(

@@ -31,6 +31,7 @@ export async function study(place, { parts, signal }) {
 
   const top = headline();
   const buttons = actions(name, (detail) => { model.detail = detail; model.refresh(); draw(); });
+  const elsewhere = external(model.detail);
   const live = now(name);
   const strips = parameters();
   const list = trialList(name, signal);
@@ -44,7 +45,7 @@ export async function study(place, { parts, signal }) {
     h("p", { class: "crumbs" }, h("a", { href: "#/" }, "Studies")),
     h("div", { class: "heading" }, h("h1", {}, name), buttons.element),
     top.element,
-    model.detail.state === "external" ? external(model.detail) : null,
+    elsewhere.element,
     live.element,
     h("section", { "aria-labelledby": "scores-heading" }, h("h2", { id: "scores-heading" }, "Scores"), chart.element),
     h("section", { "aria-labelledby": "where-heading" }, h("h2", { id: "where-heading" }, "Where it looked"),
@@ -58,6 +59,7 @@ export async function study(place, { parts, signal }) {
     if (signal.aborted) return;
     top.update(model.detail);
     buttons.update(model.detail);
+    elsewhere.update(model.detail);
     live.update(model);
     chart.update();
     strips.update({

@@ -1,16 +1,28 @@
 // A study whose trials run somewhere else: how to ask for values and tell results.
 
 import { address, studyPath, token } from "../api.js";
-import { announce, h } from "../dom.js";
+import { announce, h, setText } from "../dom.js";
 
-/** The commands, ready to copy. */
+/** The commands, ready to copy; `update(detail)` says when they are of no use. */
 export function external(detail) {
+  const refused = h("p", {});
+  const element = commands(detail, refused);
+  const update = ({ external: elsewhere, state }) => {
+    element.hidden = !elsewhere || state === "stopped";
+    refused.hidden = state !== "paused";
+    setText(refused, state === "paused" ? "It is paused: asking is refused until it is resumed. Results of trials that were given out are still taken." : "");
+  };
+  return { element, update };
+}
+
+function commands(detail, refused) {
   const auth = token() ? ' \\\n  -H "Authorization: Bearer $TCS_HPT_TOKEN"' : "";
   const url = (rest) => address(studyPath(detail.name, rest)).href;
   const json = ' \\\n  -H "Content-Type: application/json"';
   return h("section", { class: "panel", "aria-labelledby": "external-heading" },
     h("h2", { id: "external-heading" }, "Run the trials yourself"),
     h("p", {}, "This study proposes values and learns from results; the training runs wherever you like. Three requests do it:"),
+    refused,
     h("ol", { class: "stack" },
       step("Ask for the next values. The answer names the trial and its values.",
         `curl -X POST ${quoted(url("/ask"))}${auth}${json} \\\n  -d '{}'`),

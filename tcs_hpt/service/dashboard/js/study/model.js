@@ -23,7 +23,7 @@ export class StudyModel {
 
   /** Whether events may come. */
   get live() {
-    return LIVE_STATES.has(this.detail.state);
+    return LIVE_STATES.has(this.detail.state) || (this.detail.external && this.detail.state === "paused"); // results are still told
   }
 
   /** Everything there is, and what the running trials have done until now. */
