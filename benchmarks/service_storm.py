@@ -4,7 +4,7 @@
 
 Studies of a short script are entered over HTTP. At random moments one or several of these are ended with SIGKILL: the web process, its local worker, a worker of
 its own on the same database, a process that runs a study, a training script. What a person would start again is started again: the web process and the
-second worker. In the end every study must have ended, every finished trial must be as it was first seen, no configuration may have two scores, the budget must be exact,
+second worker, and a study that the service has given up, because its process died twice before a trial ended. In the end every study must have ended, every finished trial must be as it was first seen, no configuration may have two scores, the budget must be exact,
 no lease may be left, and the events that a listener has put together over all reconnects must be those in the database, each once and in order.
 """
 
@@ -171,8 +171,15 @@ def storm(folder: Path, *, kills: int, studies: int, trials: int, seed: int) -> 
     seen: dict[str, dict[int, Trial]] = {name: {} for name in names}
     outcome = Outcome("service", studies)
     with Store.open(world.store) as store:
+        resumed = 0
 
         def ended() -> bool:
+            nonlocal resumed
+            for entry in store.queue():
+                if entry.state == "failed" and entry.message.startswith("The process that ran it died"):
+                    with contextlib.suppress(httpx.HTTPError):  # killed: the next look tries again
+                        answer = httpx.post(f"{world.url}/api/v1/studies/{entry.name}/resume", timeout=30)
+                        resumed += answer.is_success
             return all(entry.state in ("ended", "failed") for entry in store.queue())
 
         while sum(done.values()) < kills and not ended():
@@ -210,6 +217,7 @@ def storm(folder: Path, *, kills: int, studies: int, trials: int, seed: int) -> 
         "studies": studies,
         "trials": trials,
         "service_starts": world.starts,
+        "resumed_after_two_deaths": resumed,
         "listener_connections": listener.connections,
         "listener_events": len(listener.numbers),
         "problems": outcome.problems,

@@ -16,7 +16,7 @@ from tcs_hpt.execution import Job, RunResult
 from tcs_hpt.llm.scripted import ScriptedModel, first_choice
 from tcs_hpt.loop import Study, prepare
 from tcs_hpt.proposers import AgentsProposer, ExpertProposer, ProposalContext, Proposer, RandomProposer
-from tcs_hpt.records import EpochRecord, Failure, Proposal, Usage
+from tcs_hpt.records import EpochRecord, Failure, Proposal, Trial, Usage
 from tcs_hpt.space import SearchSpace, format_value
 from tcs_hpt.store import Store
 from tests.build import study as make_spec
@@ -320,3 +320,52 @@ def test_a_trial_that_is_not_worth_its_time_is_asked_to_stop(store: Store, tmp_p
     assert [(e.number, e.epoch) for e in asked] == [(5, 2), (6, 2)]
     assert asked[0].reason == trials[4].stopped_early
     assert trials[4].value is not None
+
+
+def test_an_engine_that_waits_seldom_looks_at_the_trials(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study of many trials takes long to read, and reading it all the time would cost the training its core."""
+    load, reading = store.load_trials, []
+
+    def slow(name: str) -> list[Trial]:
+        time.sleep(0.1)
+        reading.append(name)
+        return load(name)
+
+    class Slow(FakeExecutor):
+        def run(self, job: Job, on_epoch: Callable[[EpochRecord], None]) -> RunResult:
+            before = len(reading)
+            time.sleep(1.5)
+            looks.append(len(reading) - before)
+            return super().run(job, on_epoch)
+
+    looks: list[int] = []
+    monkeypatch.setattr(store, "load_trials", slow)
+    study = make(store, tmp_path, RandomProposer(), Slow(), trials=2)
+    study.jobs = 2
+    assert study.run() == "trials"
+    assert len(looks) == 2
+    assert max(looks) <= 8  # the start of both takes some; a look every 0.2 seconds would take five more
+
+
+def test_a_proposer_that_has_nothing_left_is_not_asked_until_something_ends(
+    store: Store, tmp_path: Path
+) -> None:
+    asked = []
+
+    class Empty(RandomProposer):
+        def propose(self, context: ProposalContext) -> Proposal | None:
+            asked.append(context.number)
+            return super().propose(context) if context.number == 1 else None
+
+    class Slow(FakeExecutor):
+        def run(self, job: Job, on_epoch: Callable[[EpochRecord], None]) -> RunResult:
+            time.sleep(1.0)
+            return super().run(job, on_epoch)
+
+    study = make(store, tmp_path, Empty(), Slow(), trials=4)
+    study.jobs = 2
+    assert study.run() == "exhausted"
+    assert asked.count(1) == 1
+    assert len(asked) <= 4

@@ -44,11 +44,19 @@ from tcs_hpt.spec import BUDGETS, StudySpec
 from tcs_hpt.store import Store
 
 Next: TypeAlias = Literal["started"] | Nothing
+_LOOK_SHARE = 0.02
+"""The most of its time that a waiting engine spends on looks at the trials, which other engines may have changed."""
+_LOOK_SECONDS = 5.0
+"""The longest time between two of them."""
 
 
 def utc_now() -> str:
     """The time as records write it: ISO 8601, UTC, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _states(trials: Sequence[Trial]) -> list[tuple[int, str]]:
+    return [(t.number, t.state) for t in trials]
 
 
 @dataclass
@@ -167,20 +175,35 @@ class Study:
         devices = DevicePool(
             visible_devices() if self.devices is None and self.jobs > 1 else self.devices or ()
         )
+        trials: Sequence[Trial] = ()
+        following: Next = "started"
+        due = 0.0
         while True:
-            self._collect()
+            ended = self._collect()
             owner.check()
-            reason = stop_reason(self.spec, self.trials, spent())
+            if (
+                ended or time.monotonic() >= due
+            ):  # what this engine does is seen at once, what others do in time
+                before = time.monotonic()
+                earlier, trials = trials, self.trials
+                if following == "full" or _states(earlier) != _states(
+                    trials
+                ):  # else nobody can think of more
+                    following = "started"
+                due = before + min(_LOOK_SECONDS, (time.monotonic() - before) / _LOOK_SHARE)
+            reason = stop_reason(self.spec, trials, spent())
             if self._stopping and reason is None:
                 reason = "interrupted"
-            if reason is None and len(self._running) < self.jobs:
+            if reason is None and len(self._running) < self.jobs and following == "started":
                 following = self._start(owner, pool, devices)
                 if following == "started":
+                    due = 0.0
                     continue
-                reason = "exhausted" if following == "exhausted" else None
-                if reason is None and not self._running:  # another engine runs what is left of the budget
-                    time.sleep(0.2)
-                    continue
+            if reason is None and following == "exhausted":
+                reason = "exhausted"
+            if reason is None and not self._running:  # another engine runs what is left of the budget
+                time.sleep(0.2)
+                continue
             if not self._running and reason is not None:
                 return reason
             if self._running:
@@ -188,11 +211,13 @@ class Study:
                 if self._stopping:
                     self.executor.interrupt()  # also the run that was about to start when the signal came
 
-    def _collect(self) -> None:
-        """Forget the runs that ended, and raise what went wrong in them."""
-        for future in [f for f in self._running if f.done()]:
+    def _collect(self) -> bool:
+        """Forget the runs that ended, and raise what went wrong in them; whether there were any."""
+        ended = [f for f in self._running if f.done()]
+        for future in ended:
             del self._running[future]
             future.result()
+        return bool(ended)
 
     def _start(self, owner: Ownership, pool: ThreadPoolExecutor, devices: DevicePool) -> Next:
         """Propose and start one trial, while no other engine of this study proposes."""

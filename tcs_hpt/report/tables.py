@@ -247,6 +247,21 @@ def reproduce_command(study: StudySpec, trial: Trial, *, task_ref: str, store_ur
     return shlex.join(words)
 
 
+def start_of(counted: Sequence[Trial]) -> Trial | None:
+    """The start: the first trial with all epochs, else the first.
+
+    Args:
+        counted: Trials that consumed budget, by number.
+    """
+    full = (t for t in counted if not t.partial)
+    return next(full, counted[0]) if counted else None
+
+
+def unseen_metrics(trial: Trial) -> dict[str, float | None]:
+    """Its metrics that no proposer sees."""
+    return {n: v for n, v in trial.metrics.items() if n.startswith("test_")}
+
+
 def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
     """The facts of a study, from its trials in any order."""
     everything = sorted(trials, key=lambda t: t.number)
@@ -254,12 +269,11 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
     counted = ordered(everything)
     known = by_number(everything)
     best = incumbent(everything, objective)
-    full = [t for t in counted if not t.partial]
-    first = (full or counted)[0] if counted else None
+    first = start_of(counted)
     gain = None
     if first is not None and best is not None and first.value is not None and best.value is not None:
         gain = objective.gain(best.value, first.value)
-    proposals = _distinct(everything)
+    proposals = distinct_proposals(everything)
     calls = [call for proposal in proposals for call in proposal.calls]
     analysed = [t for t in counted if t.proposal.analysis is not None]
     stand_ins = [
@@ -298,7 +312,7 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
         analyses=len(followable),
         deviations=tuple(t.number for t in followable if t.proposal.deviation),
         predictions=tuple(c for c in checks if c is not None),
-        test_metrics={n: v for n, v in best.metrics.items() if n.startswith("test_")} if best else {},
+        test_metrics=unseen_metrics(best) if best else {},
     )
 
 
@@ -315,7 +329,7 @@ def _grouped(pairs: Sequence[tuple[K, int]]) -> dict[K, tuple[int, ...]]:
     return {key: tuple(values) for key, values in groups.items()}
 
 
-def _distinct(trials: Sequence[Trial]) -> list[Proposal]:
+def distinct_proposals(trials: Sequence[Trial]) -> list[Proposal]:
     """Each proposal once: an interrupted trial's is carried over when its configuration is tried again."""
     found: list[Proposal] = []
     pending: list[Proposal] = []

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tcs_hpt.events import StopReason
-from tcs_hpt.records import Metrics, Trial
-from tcs_hpt.report.tables import summarize_study
-from tcs_hpt.service.shapes import Progress
-from tcs_hpt.spec import Config, StudySpec
+from tcs_hpt.records import Metrics, Trial, by_number, incumbent, ordered
+from tcs_hpt.report.tables import distinct_proposals, prediction, start_of, unseen_metrics
+from tcs_hpt.service.shapes import Progress, finite, plain
+from tcs_hpt.spec import Config, Scalar, StudySpec
 from tcs_hpt.store import StudyRow
 
 
@@ -44,18 +44,20 @@ class Facts:
             spec: The study.
             trials: All its trials by number; epochs and model calls are not looked at.
         """
-        found = summarize_study(spec, trials)
-        best = found.best
-        scores = [t.value for t in trials if t.state == "finished" and t.value is not None and not t.partial]
+        objective = spec.task.objective
+        counted, known = ordered(trials), by_number(trials)
+        best = incumbent(counted, objective)
+        scores = [t.value for t in counted if t.state == "finished" and t.value is not None and not t.partial]
+        checked = [p for t in counted if (p := prediction(t, known, objective)) is not None]
         return cls(
             best=best.number if best is not None else None,
             best_config=dict(best.config) if best is not None else None,
-            best_test=dict(found.test_metrics),
-            start_value=found.first.value if found.first is not None else None,
-            hits=found.hits,
-            judged=len(found.predictions),
-            thinking_seconds=found.thinking_seconds,
-            training_seconds=found.training_seconds,
+            best_test=unseen_metrics(best) if best is not None else {},
+            start_value=start.value if (start := start_of(counted)) is not None else None,
+            hits=sum(p.hit for p in checked),
+            judged=len(checked),
+            thinking_seconds=sum(p.seconds for p in distinct_proposals(trials)),
+            training_seconds=sum(t.usage.wall_seconds for t in trials),
             mean=fmean(scores) if scores else None,
             progress=_progress(spec, trials),
         )
@@ -91,10 +93,17 @@ def _progress(spec: StudySpec, trials: Sequence[Trial]) -> Progress:
         if value is not None and (best is None or objective.better(value, best)):
             best = value
         bests.append(best)
-    return Progress(
+    return Progress.model_construct(  # no validation: thousands of values that are what they should be
         numbers=[t.number for t in trials],
-        values=[t.value for t in trials],
-        best=bests,
+        values=[finite(t.value) for t in trials],
+        best=[finite(b) for b in bests],
         states=[t.state for t in trials],
-        params={name: [t.config.get(name) for t in trials] for name in spec.task.params},
+        params={name: [_shown(t.config.get(name)) for t in trials] for name in spec.task.params},
     )
+
+
+def _shown(value: Scalar | None) -> Scalar | None:
+    if isinstance(value, str):
+        shown: str = plain(value)
+        return shown
+    return finite(value) if isinstance(value, float) else value

@@ -21,7 +21,7 @@ def plain(value: object) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return finite(value)
     if value is None or isinstance(value, int):
         return value
     if isinstance(value, Mapping):
@@ -29,6 +29,11 @@ def plain(value: object) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in value]
     return plain(repr(value))
+
+
+def finite(value: float | None) -> float | None:
+    """`value`; None where it is none that JSON can write."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 Text: TypeAlias = Annotated[str, BeforeValidator(plain)]

@@ -38,6 +38,7 @@ class Shelf:
         self._store = store
         self._known: _Recent[KnownStudy] = _Recent(MOST_STUDIES)
         self._facts: _Recent[tuple[KnownStudy, Facts]] = _Recent(MOST_STUDIES)
+        self._looking = threading.Lock()
 
     def row(self, name: str) -> StudyRow:
         """A study's line, as it is now.
@@ -78,15 +79,21 @@ class Shelf:
             StoreError: The database cannot be read.
             UserError: It was deleted in the meantime.
         """
-        name = study.row.name
-        kept = self._facts.get(name)
-        if kept is not None:
-            of, facts = kept
-            if of.row.created_at == study.row.created_at and of.changed == study.changed:
+        if (facts := self._kept(study)) is not None:
+            return facts
+        with (
+            self._looking
+        ):  # one after another: several at once would only take the processor from each other
+            if (facts := self._kept(study)) is not None:
                 return facts
-        facts = Facts.of(study.spec, light_trials(self._store, name))
-        self._facts.put(name, (study, facts))
-        return facts
+            facts = Facts.of(study.spec, light_trials(self._store, study.row.name))
+            self._facts.put(study.row.name, (study, facts))
+            return facts
+
+    def _kept(self, study: KnownStudy) -> Facts | None:
+        of, facts = self._facts.get(study.row.name) or (None, None)
+        same = of is not None and (of.row.created_at, of.changed) == (study.row.created_at, study.changed)
+        return facts if same else None
 
 
 class _Recent(Generic[V]):

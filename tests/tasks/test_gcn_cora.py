@@ -5,7 +5,6 @@ import importlib.util
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from tcs_hpt.catalog import load_task
+from tcs_hpt.data import DataUnavailable
 from tcs_hpt.execution import Job, LocalExecutor
 from tcs_hpt.execution.folder import prepare
 from tcs_hpt.space import SearchSpace
@@ -53,14 +53,11 @@ def script() -> Iterator[Any]:
 
 
 @pytest.fixture
-def cache(script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty cache, and no network."""
-    place = tmp_path / "cache" / "raw"
-    monkeypatch.setattr(script, "CACHE", place)
+def cache(script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place of Cora in an empty cache, and no network."""
+    monkeypatch.setenv("TCS_HPT_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(script.Planetoid, "url", "http://127.0.0.1:9/data")
-    before = socket.getdefaulttimeout()
-    yield place
-    socket.setdefaulttimeout(before)
+    return tmp_path / "cache" / "data" / "cora" / "raw"
 
 
 @pytest.fixture
@@ -84,7 +81,7 @@ def train(script: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_data_is_cora_in_its_public_split(script: Any, data: Path) -> None:
-    graph = script.load(data, False)
+    graph = script.load(data, False, invent=False)
     assert tuple(graph.x.shape) == (2708, 1433)
     assert set(graph.x.values().tolist()) == {1.0}
     assert graph.num_edges == 2 * 5278
@@ -96,7 +93,7 @@ def test_the_data_is_cora_in_its_public_split(script: Any, data: Path) -> None:
 
 
 def test_the_words_of_a_paper_sum_to_one_if_asked(script: Any, data: Path) -> None:
-    sums = script.load(data, True).x.to_dense().sum(dim=1)
+    sums = script.load(data, True, invent=False).x.to_dense().sum(dim=1)
     assert (sums - 1).abs().max() < 1e-5
 
 
@@ -136,7 +133,7 @@ def test_the_optimizer_gets_its_values(
 
 def test_dropout_acts_on_sparse_words_as_on_dense_ones(script: Any, data: Path) -> None:
     script.torch.manual_seed(0)
-    words = script.load(data, False).x
+    words = script.load(data, False, invent=False).x
     assert script.drop(words, 0.5, False).to_dense().equal(words.to_dense())
     kept = script.drop(words, 0.25, True).values()
     assert {round(v, 4) for v in kept.unique().tolist()} == {0.0, round(1 / 0.75, 4)}
@@ -182,7 +179,7 @@ def test_the_layout_of_torch_geometric_is_found_and_nothing_is_written(
 ) -> None:
     shutil.copytree(data / "cora" / "raw", tmp_path / "mine" / "Cora" / "raw")
     before = sorted((tmp_path / "mine").rglob("*"))
-    assert script.load(tmp_path / "mine", True).num_nodes == 2708
+    assert script.load(tmp_path / "mine", True, invent=False).num_nodes == 2708
     assert sorted((tmp_path / "mine").rglob("*")) == before
     assert not cache.exists()
 
@@ -195,19 +192,19 @@ def test_another_file_is_refused_before_it_is_read(
     for file in (data / "cora" / "raw").iterdir():
         shutil.copyfile(file, raw / file.name)
     (raw / "ind.cora.graph").write_bytes(b"not a pickle")
-    with pytest.raises(SystemExit) as stopped:
-        script.load(tmp_path / "mine", True)
-    assert str(stopped.value).startswith(f"{raw / 'ind.cora.graph'} is not Cora's")
+    with pytest.raises(DataUnavailable) as refused:
+        script.load(tmp_path / "mine", True, invent=False)
+    assert str(refused.value).startswith(f"{raw / 'ind.cora.graph'} is not the file expected")
 
 
 @pytest.mark.parametrize("named", [True, False])
 def test_without_data_and_network_one_sentence_says_what_goes_where(
     script: Any, cache: Path, tmp_path: Path, named: bool
 ) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        script.load(tmp_path / "mine" if named else None, True)
-    message = str(stopped.value)
-    assert message.startswith("Cora is not here and cannot be fetched (")
+    with pytest.raises(DataUnavailable) as refused:
+        script.load(tmp_path / "mine" if named else None, True, invent=False)
+    message = str(refused.value)
+    assert message.startswith("Cora is not here (http://127.0.0.1:9/data/ind.cora.x cannot be fetched into ")
     assert "\n" not in message
     assert all(name in message for name in script.RAW_FILES)
     assert message.endswith(f"into {tmp_path / 'mine' / 'cora' / 'raw' if named else cache}")
@@ -241,9 +238,9 @@ def test_what_is_missing_is_fetched_once_into_the_cache(
 ) -> None:
     (tmp_path / "mine").mkdir()
     for _ in range(2):
-        assert script.load(tmp_path / "mine", True).num_nodes == 2708
+        assert script.load(tmp_path / "mine", True, invent=False).num_nodes == 2708
     assert sorted(served[1]) == sorted(f"/{name}" for name in script.RAW_FILES)
-    assert {p.name for p in cache.iterdir()} == set(script.RAW_FILES)
+    assert {p.name for p in cache.iterdir() if not p.name.startswith(".")} == set(script.RAW_FILES)
     assert list((tmp_path / "mine").iterdir()) == []
 
 
@@ -251,9 +248,34 @@ def test_a_fetched_file_that_differs_is_not_kept(
     script: Any, cache: Path, served: tuple[Path, list[str]]
 ) -> None:
     (served[0] / "ind.cora.y").write_bytes(b"an error page")
-    with pytest.raises(SystemExit, match=r"cannot be fetched \(invalid hash value"):
-        script.load(None, True)
+    with pytest.raises(DataUnavailable, match=r"cannot be fetched into .* does not match the known hash"):
+        script.load(None, True, invent=False)
     assert not (cache / "ind.cora.y").exists()
+
+
+def test_a_graph_is_made_up_at_smoke_alone(script: Any, cache: Path) -> None:
+    graph = script.load(None, True, invent=True)
+    assert (graph.num_nodes, int(graph.y.max())) == (210, 6)
+    assert graph.is_undirected()
+    masks = [graph.train_mask, graph.val_mask, graph.test_mask]
+    assert sum(mask.int() for mask in masks).tolist() == [1] * 210
+    assert not cache.exists()
+    assert script.load(None, True, invent=True).edge_index.equal(graph.edge_index)
+
+
+def test_a_copy_runs_without_data_at_smoke(tmp_path: Path) -> None:
+    copy = shutil.copytree(TASK.folder, tmp_path / "copy")
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("TCS_HPT_")}
+    settings = {"TCS_HPT_PROFILE": "smoke", "TCS_HPT_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, str(copy / "train.py")],
+        cwd=tmp_path,
+        env=ours | settings,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("finished   val_accuracy ")
 
 
 @pytest.mark.parametrize("missing", ["torch", "torch_geometric"])
