@@ -32,6 +32,7 @@ from tcs_hpt.records import Trial
 from tcs_hpt.store import Store
 
 TARGETS = ("web", "local worker", "second worker", "study", "script", "everything")
+GIVEN_UP = "The process that ran it died"
 SECONDS = 300.0
 """Longest wait for the studies to end after the last kill."""
 
@@ -175,12 +176,13 @@ def storm(folder: Path, *, kills: int, studies: int, trials: int, seed: int) -> 
 
         def ended() -> bool:
             nonlocal resumed
-            for entry in store.queue():
-                if entry.state == "failed" and entry.message.startswith("The process that ran it died"):
-                    with contextlib.suppress(httpx.HTTPError):  # killed: the next look tries again
-                        answer = httpx.post(f"{world.url}/api/v1/studies/{entry.name}/resume", timeout=30)
-                        resumed += answer.is_success
-            return all(entry.state in ("ended", "failed") for entry in store.queue())
+            queue = store.queue()
+            given_up = [e.name for e in queue if e.state == "failed" and e.message.startswith(GIVEN_UP)]
+            for name in given_up:
+                with contextlib.suppress(httpx.HTTPError):  # killed: the next look tries again
+                    answer = httpx.post(f"{world.url}/api/v1/studies/{name}/resume", json={}, timeout=30)
+                    resumed += answer.is_success
+            return not given_up and all(entry.state in ("ended", "failed") for entry in queue)
 
         while sum(done.values()) < kills and not ended():
             time.sleep(generator.uniform(0.2, 2.5))

@@ -3,6 +3,8 @@
 import os
 import shutil
 import tempfile
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import bitsandbytes as bnb
@@ -199,3 +201,22 @@ def prepare(model, params):
             target_modules=layers,
         )
     return peft.get_peft_model(model, config)
+
+
+@contextmanager
+def unpacked(model):
+    """For a while, the 4-bit layers on a CPU have their weights unpacked once, not in every call; the results are the same."""
+    layers = [
+        m for m in model.modules() if isinstance(m, bnb.nn.Linear4bit) and m.weight.device.type == "cpu"
+    ]
+    before = [vars(layer).get("forward") for layer in layers]
+    for layer in layers:
+        weight = bnb.functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(torch.float32)
+        layer.forward = partial(torch.nn.functional.linear, weight=weight, bias=layer.bias)
+    try:
+        yield
+    finally:
+        for layer, forward in zip(layers, before, strict=True):
+            del layer.forward
+            if forward is not None:
+                layer.forward = forward

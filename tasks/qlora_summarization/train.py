@@ -59,7 +59,7 @@ def evaluate(model, texts, device, with_loss=True):
     written, loss, tokens = [], 0.0, 0
     for start in range(0, count, EVALUATION_BATCH):
         numbers = range(start, min(start + EVALUATION_BATCH, count))
-        with half_precision(device):
+        with half_precision(device), language_models.unpacked(model):
             prompts = texts.batch(numbers, device, with_summaries=False)
             answers = model.generate(**prompts, generation_config=settings)
             answers = answers[:, prompts["input_ids"].shape[1] :]
