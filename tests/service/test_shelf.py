@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,19 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(shelf_module, "light_trials", counted)
     return seen
+
+
+def read(store: Store, shelf: Shelf, *, newest: int = 100, closing: bool = False) -> None:
+    """Read ahead, in a loop of its own in another thread: in this one the browser's may run."""
+
+    async def reading() -> None:
+        event = asyncio.Event()
+        if closing:
+            event.set()
+        await read_ahead(store, shelf, event, newest=newest)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, reading()).result()
 
 
 def named(name: str) -> StudySpec:
@@ -106,11 +120,7 @@ def test_the_newest_studies_are_read_ahead(store: Store, looks: list[str]) -> No
     for name in ("a", "b", "c"):
         record(store, history(task()), named(name))
     shelf = Shelf(store)
-
-    async def run() -> None:
-        await read_ahead(store, shelf, asyncio.Event(), newest=2)
-
-    asyncio.run(run())
+    read(store, shelf, newest=2)
     assert looks == ["c", "b"]
     shelf.facts(shelf.study("b"))
     assert looks == ["c", "b"]
@@ -118,13 +128,7 @@ def test_the_newest_studies_are_read_ahead(store: Store, looks: list[str]) -> No
 
 def test_no_look_ahead_begins_when_the_service_is_closing(store: Store, looks: list[str]) -> None:
     record(store, history(task()), named("a"))
-
-    async def run() -> None:
-        closing = asyncio.Event()
-        closing.set()
-        await read_ahead(store, Shelf(store), closing)
-
-    asyncio.run(run())
+    read(store, Shelf(store), closing=True)
     assert looks == []
 
 
@@ -142,7 +146,7 @@ def test_a_study_that_cannot_be_read_does_not_end_the_reading(
         return whole(name)
 
     monkeypatch.setattr(shelf, "study", study_of)
-    asyncio.run(read_ahead(store, shelf, asyncio.Event()))
+    read(store, shelf)
     assert looks == ["c", "a"]
 
 
