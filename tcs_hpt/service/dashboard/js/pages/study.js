@@ -30,7 +30,7 @@ export async function study(place, { parts, signal }) {
   await model.load();
 
   const top = headline();
-  const buttons = actions(name, (detail) => { model.detail = detail; model.refresh(); draw(); });
+  const buttons = actions(name, model, (detail) => { model.detail = detail; model.refresh(); draw(); });
   const elsewhere = external(model.detail);
   const live = now(name);
   const strips = parameters();
@@ -83,7 +83,7 @@ export async function study(place, { parts, signal }) {
       // The first time it was just read. Later this also finds what no event tells: somebody resumed it, or a worker took it.
       if (!first) await model.refreshNow();
       first = false;
-      return model.live;
+      return model.live && !model.quiet;
     },
     onEvent: ({ value }) => model.apply(value.event ?? value),
     onState: connection,

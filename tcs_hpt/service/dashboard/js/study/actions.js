@@ -12,8 +12,8 @@ const WORDS = {
   stop: ["Stop", "Ends the study here. What was measured stays."],
 };
 
-/** The buttons that make sense now; `onDetail` gets the study as the service sees it after an action. */
-export function actions(name, onDetail) {
+/** The buttons that make sense now; `model` is the page's, `onDetail` gets the study as the service sees it after an action. */
+export function actions(name, model, onDetail) {
   const note = h("div", {});
   const buttons = h("div", { class: "row" });
   const element = h("div", { class: "actions" }, buttons, note);
@@ -38,9 +38,11 @@ export function actions(name, onDetail) {
     if (!sure) return;
     put(note);
     try {
+      await model.hush();
       await remove(studyPath(name));
       go("#/");
     } catch (error) {
+      model.quiet = false;
       put(note, problemNote(error));
     }
   }

@@ -19,6 +19,13 @@ export class StudyModel {
     this.timer = 0;
     this.loading = null;
     this.again = false;
+    this.quiet = false;
+  }
+
+  /** Ask nothing more of the service, which is about to forget the study; returns when the last answer is there. */
+  async hush() {
+    this.quiet = true;
+    await this.loading?.catch(() => {});
   }
 
   /** Whether events may come. */
@@ -55,6 +62,7 @@ export class StudyModel {
   }
 
   async refreshNow() {
+    if (this.quiet) return;
     if (this.loading) {
       this.again = true;
       return this.loading;
