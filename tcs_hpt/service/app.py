@@ -81,7 +81,7 @@ def create_app(settings: ServiceSettings, *, store: Store | None = None) -> Fast
         reading = asyncio.create_task(read_ahead(database, service.shelf, closing))
         yield
         closing.set()
-        await reading  # a look that has begun ends before the database is closed
+        await asyncio.wait([reading])  # a look that has begun ends before the database is closed
         service.pulse.close()
         await anyio.to_thread.run_sync(service.desks.close)
         if store is None:

@@ -81,9 +81,7 @@ class Shelf:
         """
         if (facts := self._kept(study)) is not None:
             return facts
-        with (
-            self._looking
-        ):  # one after another: several at once would only take the processor from each other
+        with self._looking:  # several looks at once would only take the processor from each other
             if (facts := self._kept(study)) is not None:
                 return facts
             facts = Facts.of(study.spec, light_trials(self._store, study.row.name))

@@ -196,6 +196,8 @@ def test_epochs_of_a_trial_that_is_over_are_refused(study: Api) -> None:
     study.post("/studies/s/trials/1/epochs", {"epoch": 1, "metrics": {}}, 409)
     study.post("/studies/s/trials/9/epochs", {"epoch": 1, "metrics": {}}, 404)
     tell(study, 9, 404, metrics={})
+    assert [t.number for t in study.store.load_trials("s")] == [1]
+    assert study.store.load_trials("s")[0].epochs == ()
 
 
 # -- leases -------------------------------------------------------------------------------------------------

@@ -131,6 +131,7 @@ def test_a_server_on_this_machine_or_one_that_was_allowed_may_be_a_model(tmp_pat
     with api(tmp_path, model_hosts=("gpu-box",)) as world:
         for name, host in (("a", "127.0.0.1:8000"), ("b", "localhost:8000"), ("c", "GPU-box:8000")):
             world.enter(name=name, method="tcs", model=f"openai:http://{host}/v1#m")
+        assert {entry.name for entry in world.store.queue()} == {"a", "b", "c"}
 
 
 MANIFESTS: list[tuple[dict[str, Any], str, str]] = [

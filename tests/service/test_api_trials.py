@@ -193,9 +193,9 @@ def test_a_pipe_in_place_of_a_log_does_not_hang(world: Api, tmp_path: Path) -> N
 
 
 def test_what_is_not_there_is_a_404(six: Api) -> None:
-    six.get("/studies/six/trials/7", 404)
-    six.get("/studies/six/trials/7/calls", 404)
-    six.get("/studies/six/trials/x", 422)
+    assert "7" in six.get("/studies/six/trials/7", 404)["detail"]
+    assert "7" in six.get("/studies/six/trials/7/calls", 404)["detail"]
+    assert six.get("/studies/six/trials/x", 422)["errors"]
 
 
 def test_a_trial_that_runs_has_no_end_yet(world: Api) -> None:

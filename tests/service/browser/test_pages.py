@@ -76,6 +76,7 @@ def test_a_question_is_answered_with_links_to_the_trials(shared: Service, page: 
     best = shared.detail("expert")["best_trial"]
     answer.locator(f"a[href='#/studies/expert/trials/{best}']").first.click()
     page.get_by_role("heading", name=f"Trial {best}").wait_for()
+    assert page.url.endswith(f"#/studies/expert/trials/{best}")
 
 
 def test_studies_of_one_task_are_compared(shared: Service, page: Page) -> None:

@@ -46,6 +46,7 @@ def test_the_list_follows_what_others_start(service: Service, page: Page) -> Non
     page.locator("tr[data-name=elsewhere] .badge[data-state=finished]").wait_for(timeout=FINISH_MS)
     service.ask("DELETE", "studies/elsewhere")
     page.get_by_role("heading", name="No studies yet").wait_for()
+    assert page.locator("tr[data-name]").count() == 0
 
 
 def test_a_study_is_paused_resumed_stopped_and_deleted(
@@ -175,3 +176,4 @@ def test_results_are_seen_while_an_external_study_is_paused(service: Service, pa
     page.locator(".headline .badge[data-state=paused]").wait_for()
     service.ask("POST", f"studies/away/trials/{asked['trial']}/tell", {"metrics": {"val_accuracy": 0.61}})
     page.locator(".figures").get_by_text("0.61").first.wait_for()
+    assert page.locator(".headline .badge").get_attribute("data-state") == "paused"
