@@ -21,7 +21,7 @@ from tcs_hpt.evidence.memory import recall
 from tcs_hpt.records import EpochRecord, Trial
 from tcs_hpt.spec import StudySpec
 from tcs_hpt.store import Store, _database, _rows
-from tcs_hpt.testing.stores import CONFIG, rich_trial, study_spec
+from tcs_hpt.testing.samples import CONFIG, rich_trial, study_spec
 
 AT = "2026-01-01T00:00:00+00:00"
 EPOCHS = tuple(EpochRecord(epoch=i, metrics={"val_accuracy": i / 10, "loss": 1.0 / i}) for i in range(1, 11))

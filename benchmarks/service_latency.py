@@ -28,7 +28,7 @@ import sqlalchemy as sa
 
 from tcs_hpt.records import Trial
 from tcs_hpt.store import Store, _database, _tables
-from tcs_hpt.testing.stores import rich_trial, study_spec
+from tcs_hpt.testing.samples import rich_trial, study_spec
 
 OUT = Path(__file__).parent / "results" / "service_latency.json"
 GOAL_MS = 100

@@ -24,7 +24,7 @@ from rich.table import Table
 from tcs_hpt.events import EpochReported
 from tcs_hpt.records import EpochRecord
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import simple_trial, study_spec
+from tcs_hpt.testing.samples import simple_trial, study_spec
 
 EDGE = 100
 

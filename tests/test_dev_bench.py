@@ -4,7 +4,6 @@ import importlib
 import json
 import math
 import warnings
-from collections.abc import Callable
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.dev import report, results
+from benchmarks.dev import results
 from benchmarks.dev.__main__ import main
 from benchmarks.dev._base import Problem
 from benchmarks.dev.figures import measure, write
 from benchmarks.dev.problems import WORST, Scale, chosen, problems, regret, scales
-from benchmarks.dev.studies import Method, Row, parse_methods, proposer_of, run_trials, study_spec
+from benchmarks.dev.studies import Method, parse_methods, proposer_of, run_trials, study_spec
 from benchmarks.dev.tables import HPOBENCH, HPOLIB, OTHERS, Family, Table, table_of
 from tcs_hpt.client import CurrentTrial
 from tcs_hpt.errors import UserError
@@ -30,6 +29,7 @@ from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import Config
 from tcs_hpt.store import Store
 from tests.build import task
+from tests.dev_rows import row
 
 NAMES = sorted(problems())
 TABLES = [n for n in NAMES if problems()[n].instances > 1]
@@ -309,94 +309,3 @@ def test_a_mistake_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "no method 'nonsense'" in capsys.readouterr().err
     assert main(["report", str(tmp_path)]) == 1
     assert "there are no studies" in capsys.readouterr().err
-
-
-# -- report -----------------------------------------------------------------------------------------------------
-
-
-def row(problem: str, method: str, seed: int, trial: int, value: float | None, **changes: Any) -> Row:
-    fields: dict[str, Any] = {
-        "start": "defaults",
-        "budget": 2,
-        "trials": 2,
-        "test": None,
-        "regret": 9.0,  # the report computes it anew
-        "best_regret": 9.0,
-        "failure": "" if value is not None else "crashed",
-        "source": method,
-        "thinking_seconds": 0.5,
-        "training_seconds": 0.0,
-    }
-    return Row(problem=problem, method=method, seed=seed, trial=trial, value=value, **fields | changes)
-
-
-def study(problem: str, method: str, seed: int, *regrets: float | None, **changes: Any) -> list[Row]:
-    instances = scales()[problem]
-    scale = instances[seed % len(instances)]
-
-    def value(wanted: float) -> float:
-        if problems()[problem].log_score:
-            return float(scale.best_known * (scale.median_random / scale.best_known) ** wanted)
-        return scale.best_known + wanted * (scale.median_random - scale.best_known)
-
-    return [
-        row(problem, method, seed, i, None if r is None else value(r), **changes)
-        for i, r in enumerate(regrets, 1)
-    ]
-
-
-def test_an_outcome_is_the_best_and_the_mean_regret() -> None:
-    (one,) = report.outcomes([study("slice", "tpe", 5, 0.5, None)])
-    assert (one.method, one.problem, one.seed, one.failed, one.trials) == ("tpe", "slice", 5, 1, 2)
-    assert one.best == pytest.approx(0.5)
-    assert one.mean == pytest.approx((0.5 + WORST) / 2)
-    assert one.seconds == 1.0
-
-
-def made(better: Callable[[int], float]) -> list[list[Row]]:
-    return [
-        study(problem, method, seed, regret_, 1.0)
-        for problem in ("car", "slice", "vehicle")
-        for seed in range(4)
-        for method, regret_ in (("coin", 0.5), ("mine", better(seed)))
-    ]
-
-
-def test_the_report_compares_every_method_with_the_control() -> None:
-    text = report.markdown(report.outcomes(made(lambda seed: 0.3 + 0.02 * seed)), "coin")
-    assert text.startswith("3 problems, 4 seeds, 12 studies of every method. ")
-    summary = [line for line in text.splitlines() if line.startswith("| `")]
-    assert summary[0].startswith(
-        "| `mine` | 0.330 (0.330 to 0.330) | 0.665 (0.665 to 0.665) | 1.00 | 0.0 % |"
-    )
-    assert summary[1].startswith(
-        "| `coin` | 0.500 (0.500 to 0.500) | 0.750 (0.750 to 0.750) | 2.00 | 0.0 % |"
-    )
-    assert summary[2].startswith("| `mine` | -0.170 (-0.18")
-    assert "| 0.000 | -0.085 (-0.0" in summary[2]
-    assert "| car | 0.330 | 0.500 |" in text
-
-
-def test_equal_methods_share_their_rank_and_differ_by_nothing() -> None:
-    text = report.markdown(report.outcomes(made(lambda seed: 0.5)), "coin")
-    assert text.count("| 1.50 |") == 2
-    assert "| `mine` | +0.000 (+0.000 to +0.000) | 1.000 |" in text
-
-
-def test_only_problems_and_seeds_that_all_methods_have_are_compared() -> None:
-    studies = [*made(lambda seed: 0.2), study("segment", "coin", 0, 0.0, 0.0)]
-    text = report.markdown(report.outcomes(studies), "coin")
-    assert text.startswith("3 problems, 4 seeds, 12 studies of every method (1 studies without a counterpart")
-    assert "segment" not in text
-
-
-def test_starts_are_told_apart_and_budgets_are_not_mixed() -> None:
-    cold = study("car", "coin", 0, 0.9, 0.9, start="cold")
-    longer = study("car", "coin", 0, 0.1, 0.1, budget=20)
-    both = [study("car", "coin", 0, 0.4, 0.4), cold]
-    assert {o.method for o in report.outcomes(both)} == {"coin, defaults", "coin, cold"}
-    with pytest.raises(UserError, match="studies of 2, 20 trials"):
-        report.outcomes([*both, longer])
-    assert [o.best for o in report.outcomes([*both, longer], trials=20)] == [pytest.approx(0.1)]
-    with pytest.raises(UserError, match="no method 'tpe'"):
-        report.markdown(report.outcomes(both), "tpe")

@@ -16,7 +16,7 @@ from tcs_hpt.evidence.blocks import BLOCKS
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.proposers import AgentsProposer, CoinProposer, Proposer
 from tcs_hpt.proposers.views import TcsView
-from tests.test_dev_bench import row
+from tests.dev_rows import row
 
 VARIANTS = "benchmarks.dev.variants"
 

@@ -13,7 +13,7 @@ from tcs_hpt.errors import UserError
 from tcs_hpt.records import Trial
 from tcs_hpt.spec import StopRules
 from tcs_hpt.store import Store, WrongState
-from tcs_hpt.testing.stores import simple_trial
+from tcs_hpt.testing.samples import simple_trial
 from tcs_hpt.tuning.launch import (
     Launch,
     Models,

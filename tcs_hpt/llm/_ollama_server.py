@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import ipaddress
 import json
 import os
 import re
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from tcs_hpt.errors import ModelError, ModelUnavailable, UserError
+from tcs_hpt.errors import ModelError, ModelUnavailable
 from tcs_hpt.llm._breaker import Breaker, NoAnswer, NoServer
+from tcs_hpt.llm._ollama_address import address_of, is_local
 
 if TYPE_CHECKING:
     import ollama
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PORT = 11434
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 600.0
 """Without a byte from the server; loading a large model from a slow disk takes minutes."""
@@ -82,7 +80,7 @@ def is_running(host: str | None = None, *, timeout: float = PROBE_SECONDS) -> st
         UserError: `host`, or OLLAMA_HOST, is not an address.
     """
     try:
-        return _version(_address(host), timeout)
+        return _version(address_of(host), timeout)
     except ModelUnavailable:
         return None
 
@@ -181,7 +179,7 @@ class Server:
         attempts: int = ATTEMPTS,
         backoff: float = BACKOFF_SECONDS,
     ) -> None:
-        self.address = _address(host)
+        self.address = address_of(host)
         try:
             with _without_proxies(is_local(self.address)):
                 # Importing the package makes a client for the environment's host and proxies.
@@ -385,39 +383,3 @@ def _stranger(address: str) -> ModelUnavailable:
     return ModelUnavailable(
         f"what answers at {address} is not an Ollama server", hint="Set OLLAMA_HOST to where Ollama runs."
     )
-
-
-def _address(host: str | None) -> str:
-    """A URL with a port, from what a person or OLLAMA_HOST says: `gpu-box`, `:8080`, `https://example.org/ollama`.
-
-    Raises:
-        UserError: It is not an address.
-    """
-    given = (host or os.environ.get("OLLAMA_HOST") or "127.0.0.1").strip()
-    try:
-        parts = urllib.parse.urlsplit(given if "://" in given else f"//{given}", scheme="http")
-        port = parts.port or (PORT if "://" not in given else {"https": 443}.get(parts.scheme, 80))
-        name = parts.hostname or "127.0.0.1"
-    except ValueError as error:
-        raise _not_an_address(given) from error
-    if parts.scheme not in ("http", "https") or re.search(r"[\s/\\]", name):
-        raise _not_an_address(given)
-    # Where a server listens on all addresses, it is reached at its own.
-    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)
-    name = f"[{name}]" if ":" in name else name
-    return f"{parts.scheme}://{name}:{port}{parts.path.rstrip('/')}"
-
-
-def _not_an_address(given: str) -> UserError:
-    return UserError(
-        f"`{given}` is not the address of a server",
-        hint="Write OLLAMA_HOST as `host:port`, e.g. 127.0.0.1:11434.",
-    )
-
-
-def is_local(address: str) -> bool:
-    name = urllib.parse.urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"

@@ -159,7 +159,8 @@ def ollama_state(host: str | None = None, *, timeout: float = LISTING_SECONDS) -
         UserError: `host`, or OLLAMA_HOST, is not an address.
     """
     from tcs_hpt.llm import ollama
-    from tcs_hpt.llm._ollama_server import Server, is_local
+    from tcs_hpt.llm._ollama_address import is_local
+    from tcs_hpt.llm._ollama_server import Server
 
     version = ollama.is_running(host)
     if version is None:

@@ -22,12 +22,13 @@ import contextlib
 import math
 import re
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tcs_hpt.errors import ModelError, ModelUnavailable, UserError
-from tcs_hpt.llm._base import ChatReply, ChatRequest, Token
+from tcs_hpt.llm._base import ChatReply, ChatRequest
+from tcs_hpt.llm._ollama_address import is_local
+from tcs_hpt.llm._ollama_answer import Answer, listen, tokens_of
 from tcs_hpt.llm._ollama_server import (
     ATTEMPTS,
     BACKOFF_SECONDS,
@@ -38,7 +39,6 @@ from tcs_hpt.llm._ollama_server import (
     LoadedModel,
     Server,
     installed,
-    is_local,
     is_running,
     loaded,
     pull,
@@ -187,7 +187,7 @@ class OllamaModel:
             completion_tokens=completion,
             seconds=time.perf_counter() - started,
             finish_reason="length" if answer.was_cut else "stop",
-            tokens=_tokens_of(answer.text, answer.tokens),
+            tokens=tokens_of(answer.text, answer.tokens),
         )
 
     def rest(self) -> None:
@@ -220,7 +220,7 @@ class OllamaModel:
 
     def _chat(
         self, request: ChatRequest, think: Think, *, free: bool = False, thought_tokens: int | None = None
-    ) -> _Answer:
+    ) -> Answer:
         """Ask once; `free` leaves the schema out."""
         thinks = bool(think) or (think is None and self._thinks_aloud)
         room = (self._thought_tokens if thought_tokens is None else thought_tokens) if thinks else 0
@@ -240,18 +240,18 @@ class OllamaModel:
             },
         }
         limit = request.max_tokens if room else None
-        answer = self._server.ask(lambda client: _listen(client, limit, arguments), model=self._model)
+        answer = self._server.ask(lambda client: listen(client, limit, arguments), model=self._model)
         self._window = window  # only one that the server could give
         self._refuse_if_cut(answer, request, window)
         return answer
 
-    def _chat_otherwise(self, request: ChatRequest) -> _Answer:
+    def _chat_otherwise(self, request: ChatRequest) -> Answer:
         """Ask in the way that was not tried first; see the top of the module."""
         if self._can_think and not self._must_think:
             return self._chat(request, not self._think)
         return self._chat(request, self._think, free=True, thought_tokens=2 * self._thought_tokens)
 
-    def _is_useless(self, answer: _Answer, request: ChatRequest) -> bool:
+    def _is_useless(self, answer: Answer, request: ChatRequest) -> bool:
         """Whether asking in another way can help."""
         if not answer.text:
             return bool(answer.thoughts) or self._can_think or self._thinks_aloud
@@ -280,7 +280,7 @@ class OllamaModel:
     def _least_prompt(self, messages: Sequence[Message]) -> int:
         return sum(_least_tokens(m.content) for m in messages)
 
-    def _refuse_if_cut(self, answer: _Answer, request: ChatRequest, asked: int) -> None:
+    def _refuse_if_cut(self, answer: Answer, request: ChatRequest, asked: int) -> None:
         """Raise when the counts prove that the server dropped a part of the prompt.
 
         A count that is too small alone proves nothing: 0.30 left out what it had cached
@@ -313,65 +313,6 @@ class OllamaModel:
         return any(m.vram > 0 for m in self._loaded())
 
 
-@dataclass
-class _Answer:
-    """What was heard of one answer so far."""
-
-    content: str = ""
-    thinking: str = ""
-    tokens: list[Token] = field(default_factory=list)
-    pieces: int = 0
-    """Of the answer, without thoughts; nearly always one token each."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    was_cut: bool = False
-
-    def hear(self, part: ollama.ChatResponse) -> None:
-        """Add one piece of the stream."""
-        self.thinking += part.message.thinking or ""
-        if part.message.content:
-            self.content += part.message.content
-            self.pieces += not _is_thinking_aloud(self.content)
-        self.tokens += [Token(text=t.token, logprob=t.logprob) for t in part.logprobs or ()]
-        if part.done:
-            self.prompt_tokens = part.prompt_eval_count or 0
-            self.completion_tokens = part.eval_count or 0
-            self.was_cut = part.done_reason == "length"
-
-    @property
-    def text(self) -> str:
-        """The answer without thoughts."""
-        return _split(self.content)[1]
-
-    @property
-    def thoughts(self) -> str:
-        """Whatever was written before the answer."""
-        aloud = _split(self.content)[0]
-        return "\n\n".join(t for t in (self.thinking.strip(), aloud) if t)
-
-
-def _listen(client: ollama.Client, limit: int | None, arguments: dict[str, Any]) -> _Answer:
-    """Stream one answer; `limit` bounds its pieces, where the server bounds thoughts and answer together."""
-    import httpx
-
-    answer = _Answer()
-    # A generator, whatever its annotation says; closing it ends the request, and the server stops computing.
-    stream = cast("Generator[ollama.ChatResponse]", client.chat(stream=True, **arguments))
-    done = False
-    with contextlib.closing(stream):
-        for part in stream:
-            if limit is not None and answer.pieces >= limit and part.message.content:
-                answer.was_cut = True
-                # The server's counts come last, and are not waited for.
-                answer.completion_tokens = answer.pieces
-                return answer
-            answer.hear(part)
-            done = bool(part.done)
-    if not done:
-        raise httpx.RemoteProtocolError("the stream ended before the answer did")
-    return answer
-
-
 def _with_tag(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
@@ -390,34 +331,3 @@ def _most_tokens(text: str) -> int:
 def _least_tokens(text: str) -> int:
     """Fewer tokens than any usual vocabulary makes of a text: none spans two words or more than three digits."""
     return len(_WORDS.findall(text)) + len(re.sub(r"[\x00-\x7f]", "", text).encode()) // 8
-
-
-def _is_thinking_aloud(content: str) -> bool:
-    return content.lstrip().startswith("<think>") and "</think>" not in content
-
-
-def _split(content: str) -> tuple[str, str]:
-    """Thoughts that stand in the content, and the answer.
-
-    Some templates write the opening tag into the prompt, so that only the closing one is in the content.
-    """
-    stripped = content.strip()
-    if _is_thinking_aloud(content):
-        return stripped.removeprefix("<think>").strip(), ""
-    if "</think>" in stripped and stripped[0] not in '{["':
-        thoughts, _, answer = stripped.partition("</think>")
-        return thoughts.removeprefix("<think>").strip(), answer.strip()
-    return "", content if stripped else ""
-
-
-def _tokens_of(text: str, tokens: Sequence[Token]) -> tuple[Token, ...]:
-    """Those at the end that make up the answer; before them are thoughts. None when they do not fit together."""
-    wanted = text.strip()
-    found = ""
-    for start in range(len(tokens) - 1, -1, -1):
-        found = tokens[start].text + found
-        if found.strip() == wanted:
-            return tuple(tokens[start:])
-        if len(found.strip()) > len(wanted):
-            break
-    return ()

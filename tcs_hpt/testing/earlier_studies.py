@@ -21,7 +21,7 @@ from tcs_hpt.evidence.memory import EarlierStudy, Tried
 from tcs_hpt.records import Trial
 from tcs_hpt.spec import TaskSpec
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import (
+from tcs_hpt.testing.samples import (
     CONFIG,
     MANIFEST,
     as_text,

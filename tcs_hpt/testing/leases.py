@@ -23,7 +23,7 @@ import pytest
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import EpochRecord
 from tcs_hpt.store import Lease, LeaseLost, Store
-from tcs_hpt.testing.stores import interrupted_trial, simple_trial, study_spec
+from tcs_hpt.testing.samples import interrupted_trial, simple_trial, study_spec
 
 T = TypeVar("T")
 

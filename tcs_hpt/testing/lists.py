@@ -20,7 +20,7 @@ from tcs_hpt.records import EpochRecord
 from tcs_hpt.store import Store, WrongState
 from tcs_hpt.testing.leases import LENGTH, NOON
 from tcs_hpt.testing.queue import LAUNCH, claim, enter, entry_of
-from tcs_hpt.testing.stores import failed_trial, interrupted_trial, rich_trial, simple_trial, study_spec
+from tcs_hpt.testing.samples import failed_trial, interrupted_trial, rich_trial, simple_trial, study_spec
 
 
 class ListContract:

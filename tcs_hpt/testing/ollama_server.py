@@ -12,19 +12,15 @@ remembers which models are loaded. What goes wrong with real servers is a `Trap`
 from __future__ import annotations
 
 import json
-import os
-import socket
-import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 from tcs_hpt.llm import ChatRequest
 from tcs_hpt.llm.scripted import first_choice
+from tcs_hpt.testing._ollama_connection import Connection, ConnectionServer
 from tcs_hpt.testing._ollama_stub import (
     BLOB,
     DEFAULT_CONTEXT,
@@ -159,45 +155,14 @@ class OllamaServer:
         return sorted(alive, key=lambda m: -m.expires_at)
 
 
-class _HttpServer(ThreadingHTTPServer):
-    """Remembers its connections, so that none outlives the test."""
-
-    daemon_threads = False
-
+class _HttpServer(ConnectionServer):
     def __init__(self, stub: OllamaServer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.stub = stub
-        self.connections: set[socket.socket] = set()
-
-    def end_connections(self) -> None:
-        for connection in list(self.connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # its handler was faster
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # small pieces, each at once
+class _Handler(Connection):
     server: _HttpServer
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.connections.add(self.connection)
-
-    def finish(self) -> None:
-        self.server.connections.discard(self.connection)
-        super().finish()
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except ConnectionError:
-            self.close_connection = True  # a client that goes away in the middle is what tests do
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Be silent."""
 
     def do_GET(self) -> None:
         """Answer a GET."""
@@ -209,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = json.loads(raw)
         except ValueError:
-            self._send_json({"error": "missing request body" if not raw else "invalid JSON"}, status=400)
+            self.send_json({"error": "missing request body" if not raw else "invalid JSON"}, status=400)
             return
         self._answer(body)
 
@@ -219,11 +184,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path in stub.hangs:
             stub.release.wait()
         if stub.html:
-            self._send(b"<!doctype html><title>It works!</title>", "text/html; charset=utf-8")
+            self.send(b"<!doctype html><title>It works!</title>", "text/html; charset=utf-8")
             return
         routes: dict[tuple[str, str], Callable[[Json], None]] = {
-            ("GET", "/"): lambda _: self._send(b"Ollama is running", "text/plain; charset=utf-8"),
-            ("GET", "/api/version"): lambda _: self._send_json({"version": stub.version}),
+            ("GET", "/"): lambda _: self.send(b"Ollama is running", "text/plain; charset=utf-8"),
+            ("GET", "/api/version"): lambda _: self.send_json({"version": stub.version}),
             ("GET", "/api/tags"): self._tags,
             ("GET", "/api/ps"): self._ps,
             ("POST", "/api/show"): self._show,
@@ -233,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         route = routes.get((self.command, self.path))
         if route is None:
-            self._send(b"404 page not found", "text/plain", status=404)
+            self.send(b"404 page not found", "text/plain", status=404)
         else:
             route(body)
 
@@ -243,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         models = [
             identity(m) | {"modified_at": time_of(0), "size": m.size} for m in self._stub.installed.values()
         ]
-        self._send_json({"models": models})
+        self.send_json({"models": models})
 
     def _ps(self, _: Json) -> None:
         models = [
@@ -256,13 +221,13 @@ class _Handler(BaseHTTPRequestHandler):
             }
             for m in self._stub.in_memory()
         ]
-        self._send_json({"models": models})
+        self.send_json({"models": models})
 
     def _show(self, body: Json) -> None:
         model = self._named(body)
         if model is None:
             return
-        self._send_json(
+        self.send_json(
             {
                 "license": "",
                 "modelfile": f"FROM {model.full_name}\n",
@@ -292,19 +257,19 @@ class _Handler(BaseHTTPRequestHandler):
         if model is not None:  # before the client reads of the success
             self._stub.installed[wanted] = model
         if body.get("stream", True):
-            self._send_lines(iter(steps))
+            self.send_lines(iter(steps))
         else:
-            self._send_json(steps[-1], status=500 if model is None else 200)
+            self.send_json(steps[-1], status=500 if model is None else 200)
 
     def _generate(self, body: Json) -> None:
         model = self._named(body)
         if model is None:
             return
         if body.get("prompt"):
-            self._send_json({"error": "this stub only loads and unloads here"}, status=501)
+            self.send_json({"error": "this stub only loads and unloads here"}, status=501)
             return
         reason = self._load_or_unload(model, body)
-        self._send_json({"model": body["model"], "created_at": now(), "response": "", "done": True} | reason)
+        self.send_json({"model": body["model"], "created_at": now(), "response": "", "done": True} | reason)
 
     def _load_or_unload(self, model: StubModel, body: Json) -> Json:
         if "keep_alive" in body and seconds_of(body["keep_alive"]) == 0:
@@ -317,7 +282,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = body.get("model") or body.get("name") or ""
         model = self._stub.find(name)
         if model is None:
-            self._send_json({"error": f"model '{name}' not found"}, status=404)
+            self.send_json({"error": f"model '{name}' not found"}, status=404)
         return model
 
     # -- chat -----------------------------------------------------------------------------------------------
@@ -327,12 +292,12 @@ class _Handler(BaseHTTPRequestHandler):
         if model is None:
             return
         if body.get("think") and "thinking" not in model.capabilities:
-            self._send_json({"error": f'"{body["model"]}" does not support thinking'}, status=400)
+            self.send_json({"error": f'"{body["model"]}" does not support thinking'}, status=400)
             return
         if not body.get("messages"):
             message = {"message": {"role": "assistant", "content": ""}, "done": True}
             reason = self._load_or_unload(model, body)
-            self._send_json({"model": body["model"], "created_at": now()} | message | reason)
+            self.send_json({"model": body["model"], "created_at": now()} | message | reason)
             return
         trap = self._stub.traps.popleft() if self._stub.traps else None
         if self._fails(trap):
@@ -344,24 +309,21 @@ class _Handler(BaseHTTPRequestHandler):
         self._stub.seen.append(chat.messages)
         parts = chunks(body, chat)
         if body.get("stream", True):
-            self._send_lines(self._with_trap(parts, trap))
+            self.send_lines(self._with_trap(parts, trap))
         else:
-            self._send_json(whole(list(parts)))
+            self.send_json(whole(list(parts)))
 
     def _fails(self, trap: Trap | None) -> bool:
         if trap == "error_500":
-            self._send_json({"error": "llama runner process has terminated: exit status 2"}, status=500)
+            self.send_json({"error": "llama runner process has terminated: exit status 2"}, status=500)
         elif trap == "busy_503":
             busy = "server busy, please try again.  maximum pending requests exceeded"
-            self._send_json({"error": busy}, status=503)
+            self.send_json({"error": busy}, status=503)
         elif trap == "out_of_memory":
             text = "model requires more system memory (24.0 GiB) than is available (7.6 GiB)"
-            self._send_json({"error": text}, status=500)
+            self.send_json({"error": text}, status=500)
         elif trap == "reset":
-            # Closing with a linger time of zero, and without an orderly end before, sends a reset.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_connection = True
-            os.close(self.connection.detach())
+            self.reset()
         else:
             return False
         return True
@@ -374,41 +336,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._stub.release.wait()
         elif trap == "half_stream":
             yield json.dumps(next(parts)).encode()[:20]
-            self._hang_up()
+            self.hang_up()
             return
         elif trap == "error_in_stream":
             yield {"error": "an error was encountered while running the model: unexpected EOF"}
             return
         yield from parts
 
-    # -- transport ------------------------------------------------------------------------------------------
-
     @property
     def _stub(self) -> OllamaServer:
         return self.server.stub
-
-    def _send_json(self, value: Json, status: int = 200) -> None:
-        self._send(json.dumps(value).encode(), "application/json; charset=utf-8", status)
-
-    def _send(self, content: bytes, kind: str, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _send_lines(self, lines: Iterator[Json] | Iterator[Json | bytes]) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-ndjson")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        for line in lines:
-            data = line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n"
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-            self.wfile.flush()
-        if not self.close_connection:
-            self.wfile.write(b"0\r\n\r\n")
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)

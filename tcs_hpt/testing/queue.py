@@ -18,7 +18,7 @@ import pytest
 from tcs_hpt.errors import UserError
 from tcs_hpt.store import QueueEntry, QueueState, Store, Wanted, WrongState
 from tcs_hpt.testing.leases import LENGTH, NOON, at_once
-from tcs_hpt.testing.stores import study_spec
+from tcs_hpt.testing.samples import study_spec
 
 LAUNCH = '{"task": "toy"}'
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from tcs_hpt.cli.export import export
 from tcs_hpt.errors import UserError
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import failed_trial, rich_trial, simple_trial, study_spec
+from tcs_hpt.testing.samples import failed_trial, rich_trial, simple_trial, study_spec
 
 APP = typer.Typer()
 APP.command("export")(export)

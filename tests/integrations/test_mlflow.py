@@ -20,7 +20,7 @@ from tcs_hpt.events import EpochReported
 from tcs_hpt.integrations.mlflow import Exported, export_study
 from tcs_hpt.records import EpochRecord, Trial
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import (
+from tcs_hpt.testing.samples import (
     failed_trial,
     interrupted_trial,
     rich_trial,

@@ -29,7 +29,7 @@ from tcs_hpt.report.export import (
     write_parquet,
 )
 from tcs_hpt.spec import Config, StudySpec, TaskSpec, coerce
-from tcs_hpt.testing.stores import (
+from tcs_hpt.testing.samples import (
     CONFIG,
     MANIFEST,
     as_text,

@@ -12,7 +12,7 @@ import optuna.storages
 from tcs_hpt.events import StudyEnded
 from tcs_hpt.records import EpochRecord
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import simple_trial, study_spec
+from tcs_hpt.testing.samples import simple_trial, study_spec
 """
 
 LAUNCH = """

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from tcs_hpt.records import Trial
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import failed_trial, interrupted_trial, rich_trial, simple_trial
+from tcs_hpt.testing.samples import failed_trial, interrupted_trial, rich_trial, simple_trial
 
 
 def load_optuna(store: Store, name: str = "first") -> optuna.Study:

@@ -14,7 +14,7 @@ from optuna.storages import RDBStorage
 
 from tcs_hpt.records import Trial
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import study_spec
+from tcs_hpt.testing.samples import study_spec
 from tests.store.optuna_view import RECORDS
 
 

@@ -10,7 +10,7 @@ from tcs_hpt.evidence.memory import recall
 from tcs_hpt.spec import Bound, Fidelity, StudySpec
 from tcs_hpt.store import Store
 from tcs_hpt.testing.earlier_studies import EarlierStudiesContract
-from tcs_hpt.testing.stores import CONFIG, simple_trial, study_spec
+from tcs_hpt.testing.samples import CONFIG, simple_trial, study_spec
 from tests.store.optuna_view import load_optuna
 
 

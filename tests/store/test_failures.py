@@ -17,7 +17,7 @@ from tcs_hpt.errors import StoreError
 from tcs_hpt.events import StudyEnded
 from tcs_hpt.records import EpochRecord
 from tcs_hpt.store import Store, _rows
-from tcs_hpt.testing.stores import rich_trial, simple_trial, study_spec
+from tcs_hpt.testing.samples import rich_trial, simple_trial, study_spec
 
 # -- locks ----------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tcs_hpt.records import Trial, incumbent
 from tcs_hpt.spec import Direction, Fidelity, StudySpec, TaskSpec
 from tcs_hpt.store import Store, _database
-from tcs_hpt.testing.stores import MANIFEST, failed_trial, interrupted_trial, simple_trial, study_spec
+from tcs_hpt.testing.samples import MANIFEST, failed_trial, interrupted_trial, simple_trial, study_spec
 from tests.store.optuna_view import load_optuna
 
 

@@ -12,7 +12,7 @@ from tcs_hpt.errors import StoreError
 from tcs_hpt.events import StudyEnded, Thinking
 from tcs_hpt.records import EpochRecord
 from tcs_hpt.store import Store, _database, _migrations, _tables
-from tcs_hpt.testing.stores import simple_trial
+from tcs_hpt.testing.samples import simple_trial
 from tests.store.at_once import run_at_once
 
 VERSION_1 = (

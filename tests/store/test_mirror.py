@@ -14,7 +14,7 @@ from tcs_hpt.events import StudyEnded
 from tcs_hpt.records import EpochRecord
 from tcs_hpt.spec import StudySpec, TaskSpec
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import MANIFEST, interrupted_trial, rich_trial, simple_trial, study_spec
+from tcs_hpt.testing.samples import MANIFEST, interrupted_trial, rich_trial, simple_trial, study_spec
 from tests.store.optuna_view import RECORDS, expected, load_optuna, shown
 
 

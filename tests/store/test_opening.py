@@ -10,7 +10,7 @@ import pytest
 
 from tcs_hpt.errors import StoreError, UserError
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import simple_trial, study_spec
+from tcs_hpt.testing.samples import simple_trial, study_spec
 from tests.store.optuna_view import load_optuna
 
 # -- where the database is ------------------------------------------------------------------------------------

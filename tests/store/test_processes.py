@@ -9,7 +9,7 @@ import time
 from tcs_hpt.events import Thinking
 from tcs_hpt.records import EpochRecord
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import rich_trial, simple_trial, study_spec
+from tcs_hpt.testing.samples import rich_trial, simple_trial, study_spec
 from tests.store.at_once import run_at_once
 from tests.store.optuna_view import expected, load_optuna, shown
 
@@ -135,7 +135,7 @@ def test_threads_share_a_store(store: Store) -> None:
 SAVE = """
 import sys
 from tcs_hpt.store import Store
-from tcs_hpt.testing.stores import rich_trial, simple_trial, study_spec
+from tcs_hpt.testing.samples import rich_trial, simple_trial, study_spec
 with Store.open(sys.argv[1]) as store:
     store.create_study(study_spec())
     print("ready", flush=True)

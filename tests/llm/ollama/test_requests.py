@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tcs_hpt.llm import ChatModel, ChatRequest
+from tcs_hpt.llm._ollama_answer import tokens_of
 from tcs_hpt.llm.ollama import (
     OllamaModel,
-    _tokens_of,
     loaded,
 )
 from tcs_hpt.records import Message
@@ -68,9 +68,9 @@ def test_tokens_that_do_not_make_up_the_answer_are_not_told() -> None:
     from tcs_hpt.llm import Token
 
     tokens = [Token("hm", -1.0), Token(" {", -1.0), Token("}", -1.0), Token("", -1.0)]
-    assert _tokens_of("{}", tokens) == tuple(tokens[1:])
-    assert _tokens_of("{ }", tokens) == ()
-    assert _tokens_of("", []) == ()
+    assert tokens_of("{}", tokens) == tuple(tokens[1:])
+    assert tokens_of("{ }", tokens) == ()
+    assert tokens_of("", []) == ()
 
 
 def test_requests_without_a_schema_are_free(server: OllamaServer, opened: Open) -> None:

@@ -7,7 +7,7 @@ import ollama
 import pytest
 
 from tcs_hpt.errors import ModelUnavailable, UserError
-from tcs_hpt.llm._ollama_server import _address, is_local
+from tcs_hpt.llm._ollama_address import address_of, is_local
 from tcs_hpt.llm.ollama import (
     InstalledModel,
     installed,
@@ -64,7 +64,7 @@ def test_a_proxy_is_not_asked_for_this_machines_server(
     ],
 )
 def test_addresses_are_read_as_ollama_reads_them(host: str | None, address: str, local: bool) -> None:
-    assert _address(host) == address
+    assert address_of(host) == address
     assert is_local(address) is local
     # The address is also what the client makes of it, which leaves out a scheme's own port.
     understood = httpx.URL(str(ollama.Client(host=address)._client.base_url).rstrip("/"))

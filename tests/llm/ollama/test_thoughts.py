@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from tcs_hpt.errors import UserError
-from tcs_hpt.llm.ollama import (
-    _split,
-)
+from tcs_hpt.llm._ollama_answer import _split
 from tcs_hpt.testing.models import request
 from tcs_hpt.testing.ollama_server import PROSE, OllamaServer, StubModel, Trap
 from tests.llm.ollama.stubs import ALOUD, EXPECTED, GPT_OSS, NEEDS_THOUGHTS, QWEN, THINKING, Open
