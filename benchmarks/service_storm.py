@@ -3,9 +3,10 @@
     python -m benchmarks.service_storm --kills 100
 
 Studies of a short script are entered over HTTP. At random moments one or several of these are ended with SIGKILL: the web process, its local worker, a worker of
-its own on the same database, a process that runs a study, a training script. What a person would start again is started again: the web process and the
-second worker, and a study that the service has given up, because its process died twice before a trial ended. In the end every study must have ended, every finished trial must be as it was first seen, no configuration may have two scores, the budget must be exact,
-no lease may be left, and the events that a listener has put together over all reconnects must be those in the database, each once and in order.
+its own on the same database, a process that runs a study, a training script. What a person would start again is started again: the web process, the second worker,
+and a study that the service has given up because its process died twice before a trial ended. In the end every study must have ended, every finished trial
+must be as it was first seen, no configuration may have two scores, the budget must be exact, no lease may be left, and the events that a listener has put
+together over all reconnects must be those in the database, each once and in order.
 """
 
 from __future__ import annotations

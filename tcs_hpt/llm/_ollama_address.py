@@ -41,6 +41,7 @@ def _not_an_address(given: str) -> UserError:
 
 
 def is_local(address: str) -> bool:
+    """Whether a URL leads to this machine."""
     name = urllib.parse.urlsplit(address).hostname or ""
     try:
         return ipaddress.ip_address(name).is_loopback
