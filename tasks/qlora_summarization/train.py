@@ -46,6 +46,16 @@ def half_precision(device):
     return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
 
 
+def summary_loss(model, batch):
+    """Mean cross-entropy of the summaries' tokens. Logits of what is before them, most of them all, are not made."""
+    labels = batch["labels"]
+    first = (labels != -100).any(dim=0).int().argmax().item()
+    kept = labels.shape[1] - first + 1  # the logits at one token are about the next
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    logits = model(**inputs, use_cache=False, logits_to_keep=kept).logits[:, :-1]
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels[:, first:].flatten())
+
+
 @torch.no_grad()
 def evaluate(model, texts, device, with_loss=True):
     """Let the model write a summary of each article, greedily, and score them; loss and perplexity of the real ones."""
@@ -67,7 +77,7 @@ def evaluate(model, texts, device, with_loss=True):
             if with_loss:
                 batch = texts.batch(numbers, device, with_summaries=True)
                 labels = (batch["labels"] != -100).sum().item()
-                loss += model(**batch, use_cache=False).loss.item() * labels
+                loss += summary_loss(model, batch).item() * labels
                 tokens += labels
     shown = [texts.row(n).article for n in range(count)]
     found = scores.score(shown, written, [pair.highlights for pair in texts.pairs])
@@ -155,7 +165,7 @@ def step(model, optimizer, batch, device):
     """One update; the loss before it. A model of which nothing is trained has only the loss."""
     model.train()
     with half_precision(device):
-        loss = model(**batch, use_cache=False).loss
+        loss = summary_loss(model, batch)
     if optimizer is not None and torch.isfinite(loss):
         optimizer.zero_grad()
         loss.backward()

@@ -139,6 +139,26 @@ def test_the_loss_is_that_of_the_summary_alone(script: Any, tiny: Path) -> None:
         assert len(tokenizer(shown)["input_ids"]) == 20
 
 
+@pytest.mark.parametrize("strategy", ["qlora", "full", "prompt", "prefix"])
+def test_the_loss_is_that_of_transformers_without_the_logits_of_the_prompt(
+    script: Any, tiny: Path, strategy: str
+) -> None:
+    model, tokenizer, _ = script.language_models.load(str(tiny), None, strategy == "qlora", "cpu")
+    model = script.language_models.prepare(model, params(strategy=strategy))
+    made = []  # how many tokens got logits
+    model.get_output_embeddings().register_forward_hook(lambda _, inputs, __: made.append(inputs[0].shape[1]))
+    texts = script.articles.Texts(script.articles.made_up()["train"], tokenizer, params(summary_tokens=6))
+    batch = texts.batch([0, 1, 2], "cpu", True)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    grad = script.torch.autograd.grad
+    whole = model(**batch, use_cache=False).loss
+    ours = script.summary_loss(model, batch)
+    assert made[-1] == 8 < made[0]
+    assert ours.item() == pytest.approx(whole.item(), rel=1e-6)
+    for wanted, found in zip(grad(whole, trained), grad(ours, trained), strict=True):
+        script.torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
 def test_every_text_is_used_once_before_any_is_used_twice(script: Any) -> None:
     batches = script.order(0, 5, 4, 10)
     assert [len(batch) for batch in batches] == [4] * 5
