@@ -29,6 +29,7 @@ HEAD = (
     "random configurations",
     "failed",
     "seconds a trial",
+    "longest",
     "peak memory",
 )
 
@@ -50,6 +51,7 @@ def line(spec: StudySpec, trials: Iterable[Trial]) -> tuple[str, ...]:
         str(len(others)),
         str(sum(t.state == "failed" for t in others)),
         f"{median(t.usage.wall_seconds for t in ended):.0f}",
+        f"{max(t.usage.wall_seconds for t in ended):.0f}",
         f"{max(t.usage.peak_memory_mb for t in ended):.0f} MB",
     )
 

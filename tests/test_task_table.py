@@ -36,6 +36,7 @@ def test_a_task_shows_its_defaults_beside_random_configurations() -> None:
         "random configurations": "4",
         "failed": "1",
         "seconds a trial": "12",
+        "longest": "14",
         "peak memory": "420 MB",
     }
 
