@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,14 +11,19 @@ from pathlib import Path
 
 import typer
 
-from tcs_hpt import bundled
-from tcs_hpt.cli._compare_results import note_run, this_run, usual_folder
+from tcs_hpt import __version__, bundled
+from tcs_hpt.cli._compare_results import note_run, this_run, told, usual_folder
 from tcs_hpt.errors import UserError
 from tcs_hpt.experiments.suites import ProgramSuite
-from tcs_hpt.report.pages import replace_file
+from tcs_hpt.loop import utc_now
+from tcs_hpt.report.comparison.files import read_history
+from tcs_hpt.report.comparison.text import run_section
+from tcs_hpt.report.folder import write_folder
+from tcs_hpt.report.markdown import sections_of
+from tcs_hpt.report.sections import Section
 from tcs_hpt.store import Store
 
-TABLE = "table.md"
+RESULTS = "results"
 
 
 def run_program(
@@ -58,10 +64,10 @@ def has_results(suite: ProgramSuite, size: str, database: Store) -> bool:
 def tell_program(
     suite: ProgramSuite, size: str, database: Store, *, output: Path | None, quiet: bool = False
 ) -> None:
-    """Write the program's own tables as Markdown, and print them.
+    """Write the program's own tables with how it was run, and print them; its results too, where an output is named.
 
     Raises:
-        UserError: This is no checkout, or a package is missing.
+        UserError: This is no checkout, a package is missing, or the output cannot be written.
         typer.Exit: The program failed; with its exit code.
     """
     wanted = suite.size(size)
@@ -69,14 +75,24 @@ def tell_program(
     done = subprocess.run(command, cwd=_checkout(suite), stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise typer.Exit(done.returncode if done.returncode > 0 else 128 - done.returncode)
-    folder = output or usual_folder(database, f"{suite.name}-{size}")
-    text = "\n\n".join(part for part in (f"# {suite.title}", suite.description, done.stdout) if part)
-    replace_file(folder / TABLE, text)
-    print(folder / TABLE if quiet else f"{text}\ntable:  {folder / TABLE}")
+    home = usual_folder(database, f"{suite.name}-{size}")
+    about = Section("What was run", (*filter(None, (suite.description,)), f"Size {size}: {wanted.amount}."))
+    text = [about, *sections_of("What came of it", done.stdout), run_section(read_history(home).runs)]
+    folder = output or home
+    write_folder(folder, suite.title, "Program", text, None, version=__version__, generated_at=utc_now())
+    if folder.resolve() != home.resolve():
+        try:
+            shutil.copytree(home / RESULTS, folder / RESULTS, dirs_exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"the results cannot be copied to {folder}: {error}",
+                hint="Make the folder writable, or leave out --output.",
+            ) from error
+    told(database, suite.title, text, folder, ["bench", "report", suite.name, "--size", size], quiet=quiet)
 
 
 def _results(suite: ProgramSuite, size: str, database: Store) -> Path:
-    return (usual_folder(database, f"{suite.name}-{size}") / "results").absolute()
+    return (usual_folder(database, f"{suite.name}-{size}") / RESULTS).absolute()
 
 
 def _command(suite: ProgramSuite, words: Sequence[str], out: Path, model: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -252,10 +253,18 @@ def test_a_program_of_the_checkout_is_a_suite(tmp_path: Path, environment: dict[
     assert done.returncode == 0, done.stderr
     table = (tmp_path / "home" / "comparisons" / "own-quick" / "table.md").read_text()
     assert table in done.stdout
-    assert "| `random` |" in table
+    assert "| random |" in table
+    assert re.search(
+        r"## How it was run\n\n20\S+: `tcs-hpt bench run \S*own.toml`\n\ntcs-hpt \S+, Python", table
+    )
+    page = (tmp_path / "home" / "comparisons" / "own-quick" / "report.html").read_text()
+    assert "<td>random</td>" in page
+    assert "Python" in page
     told = hpt(environment, "bench", "report", str(path), "-o", str(tmp_path / "copy"))
     assert (tmp_path / "copy" / "table.md").read_text() == table
     assert table in told.stdout
+    assert (tmp_path / "copy" / "report.html").is_file()
+    assert (tmp_path / "copy" / "results" / "trials.jsonl").is_file()
     path.write_text(PROGRAM.format(needs='"no_such_package"'))
     missing = hpt(environment, "bench", "run", str(path))
     assert missing.returncode == 2
