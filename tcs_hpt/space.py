@@ -390,7 +390,6 @@ def value_schema(parameter: ParameterSpec) -> dict[str, Any]:
 
 __all__ = [
     "Change",
-    "FloatParameter",
     "Key",
     "SearchSpace",
     "Violation",

@@ -215,9 +215,7 @@ def main():
         sys.exit(str(error))
     torch.manual_seed(trial.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.set_flush_denormal(
-        True
-    )  # what Adam remembers of rare films fades below 1e-38, where some processors are slow
+    torch.set_flush_denormal(True)  # Adam's averages fade below 1e-38, where some CPUs are slow
     device = "cuda" if torch.cuda.is_available() else "cpu"
     train, val, test = [[column.to(device) for column in part] for part in parts]
     model = DeepFM(sizes, train[1].shape[1], params).to(device)

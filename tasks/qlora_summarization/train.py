@@ -47,7 +47,7 @@ def half_precision(device):
 
 
 def summary_loss(model, batch):
-    """Mean cross-entropy of the summaries' tokens. Logits of what is before them, most of them all, are not made."""
+    """Mean cross-entropy of the summaries' tokens; the many logits of the prompts before them are not computed."""
     labels = batch["labels"]
     first = (labels != -100).any(dim=0).int().argmax().item()
     kept = labels.shape[1] - first + 1  # the logits at one token are about the next
