@@ -84,9 +84,10 @@ def tell_program(
         try:
             shutil.copytree(home / RESULTS, folder / RESULTS, dirs_exist_ok=True)
         except OSError as error:
+            reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error
             raise UserError(
-                f"the results cannot be copied to {folder}: {error}",
-                hint="Make the folder writable, or leave out --output.",
+                f"the results cannot be copied to {folder}: {reason}",
+                hint=f"They are safe in {home / RESULTS}. Choose another --output folder, or leave it out.",
             ) from error
     told(database, suite.title, text, folder, ["bench", "report", suite.name, "--size", size], quiet=quiet)
 

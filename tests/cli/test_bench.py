@@ -265,6 +265,12 @@ def test_a_program_of_the_checkout_is_a_suite(tmp_path: Path, environment: dict[
     assert table in told.stdout
     assert (tmp_path / "copy" / "report.html").is_file()
     assert (tmp_path / "copy" / "results" / "trials.jsonl").is_file()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "results").write_text("something else")
+    refused = hpt(environment, "bench", "report", str(path), "-o", str(tmp_path / "taken"))
+    assert refused.returncode == 2
+    assert "the results cannot be copied to" in refused.stderr
+    assert (tmp_path / "taken" / "results").read_text() == "something else"
     path.write_text(PROGRAM.format(needs='"no_such_package"'))
     missing = hpt(environment, "bench", "run", str(path))
     assert missing.returncode == 2
