@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from tcs_hpt import __version__
-from tcs_hpt.cli._compare_results import confirmed, this_run, told, usual_folder
+from tcs_hpt.cli._compare_results import repeats_of, this_run, told, usual_folder
 from tcs_hpt.cli._comparing import How, carry_out, task_entry
 from tcs_hpt.cli._shared import open_model
 from tcs_hpt.compare import ModelPool, PlannedStudy, parse_contenders, plan, studies_of
@@ -44,7 +44,8 @@ def run_comparisons(
     how = replace(how, confirm=wanted.confirm)
     console = Console()
     interrupted = False
-    with ModelPool(partial(open_model, console=Console(stderr=True), pull=pull), jobs=how.jobs) as models:
+    opener = partial(open_model, console=Console(stderr=True), pull=pull, jobs=how.jobs)
+    with ModelPool(opener, jobs=how.jobs) as models:
         # All of them first: what is wrong with the last start is said before the first has taken an hour.
         planned = {
             start: _planned(suite, size, start, models, model or wanted.model) for start in wanted.starts
@@ -87,7 +88,7 @@ def tell_comparisons(
         version=__version__,
         generated_at=utc_now(),
         studies={s: studies_of(database, suite.comparison(size, s)) for s in wanted.starts},
-        confirmed={s: confirmed(database, suite.comparison(size, s)) for s in wanted.starts},
+        repeats={s: repeats_of(database, suite.comparison(size, s)) for s in wanted.starts},
     )
     told(database, suite.title, text, folder, ["bench", "report", suite.name, "--size", size], quiet=quiet)
 

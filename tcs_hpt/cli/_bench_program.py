@@ -79,7 +79,7 @@ def tell_program(
     about = Section("What was run", (*filter(None, (suite.description,)), f"Size {size}: {wanted.amount}."))
     text = [about, *sections_of("What came of it", done.stdout), run_section(read_history(home).runs)]
     folder = output or home
-    write_folder(folder, suite.title, "Program", text, None, version=__version__, generated_at=utc_now())
+    write_folder(folder, suite.title, "Program", text, {}, version=__version__, generated_at=utc_now())
     if folder.resolve() != home.resolve():
         try:
             shutil.copytree(home / RESULTS, folder / RESULTS, dirs_exist_ok=True)

@@ -137,15 +137,15 @@ def _write(
         rows,
         task_results(rows, against),
         history,
-        confirmed=confirmed(database, name),
+        repeats=repeats_of(database, name),
         version=__version__,
         generated_at=utc_now(),
     )
 
 
-def confirmed(database: Store, name: str) -> list[Section]:
-    """What is said of winners that were tried again."""
-    return confirmation_sections(name, studies_of(database, name), studies_of(database, confirmation(name)))
+def repeats_of(database: Store, name: str) -> list[Recorded]:
+    """The studies that tried a comparison's winners again."""
+    return studies_of(database, confirmation(name))
 
 
 def show_again(database: Store, name: str, output: Path | None, *, against: str, as_json: bool) -> None:
@@ -176,7 +176,8 @@ def print_results(
     against: str,
     folder: Path,
 ) -> None:
-    text = sections(task_results(rows, against), runs, confirmed(database, name))
+    confirmed = confirmation_sections(name, studies_of(database, name), repeats_of(database, name))
+    text = sections(task_results(rows, against), runs, confirmed)
     told(
         database,
         f"Comparison {name}",

@@ -37,20 +37,21 @@ def termination_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def open_model(name: str, console: Console, *, pull: bool = False) -> tuple[ChatModel, str]:
+def open_model(name: str, console: Console, *, pull: bool = False, jobs: int = 1) -> tuple[ChatModel, str]:
     """A model by name, fetched with a progress bar if it is not here yet; with the reason it was chosen.
 
     Args:
         name: As `--model` takes it.
         console: Where the progress is shown, and the question asked.
         pull: Whether an Ollama server may fetch it. Without it, a person at the keyboard is asked.
+        jobs: Trials or studies side by side.
     """
     from tcs_hpt.llm.opening import NotInstalled
     from tcs_hpt.llm.opening import open_model as opened
 
     try:
         with download_progress(console) as update:
-            return opened(name, pull=pull, on_progress=update)
+            return opened(name, pull=pull, jobs=jobs, on_progress=update)
     except NotInstalled as missing:
         if not (sys.stdin.isatty() and console.is_terminal):
             raise
@@ -58,4 +59,4 @@ def open_model(name: str, console: Console, *, pull: bool = False) -> tuple[Chat
         if not typer.confirm(f"{missing.message}. Fetch it now{size}?", err=True):
             raise
     with download_progress(console) as update:
-        return opened(name, pull=True, on_progress=update)
+        return opened(name, pull=True, jobs=jobs, on_progress=update)

@@ -122,7 +122,7 @@ def compare(
         entries = [task_entry(task, profile) for task in tasks]
         chosen = _checked(name) or _free_name(database, [e.spec.name for e in entries])
         console, errors = Console(), Console(stderr=True)
-        with ModelPool(partial(open_model, console=errors, pull=pull), jobs=jobs) as models:
+        with ModelPool(partial(open_model, console=errors, pull=pull, jobs=jobs), jobs=jobs) as models:
             planned = plan(
                 chosen,
                 entries,

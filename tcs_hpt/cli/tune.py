@@ -153,7 +153,7 @@ def tune(
     with ExitStack() as stack:
         database = stack.enter_context(Store.open(store or None))
         spec = study_spec(launch, loaded, database)
-        opening = partial(open_model, console=Console(stderr=True), pull=pull)
+        opening = partial(open_model, console=Console(stderr=True), pull=pull, jobs=jobs)
         models = opened_models(stack, launch, spec.name, database, opening)
         study = make_study(launch, spec, loaded, database, models)
         console = Console()

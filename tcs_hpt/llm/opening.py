@@ -65,6 +65,7 @@ def open_model(
     name: str,
     *,
     pull: bool = False,
+    jobs: int = 1,
     on_progress: Progress | None = None,
     ignore_memory: bool | None = None,
     look: Callable[[], Machine] = machines.look,
@@ -78,6 +79,7 @@ def open_model(
         name: `auto`, `ollama:NAME[:TAG]`, `openai:URL#MODEL`, `embedded:NAME`, `embedded:PATH.gguf`,
             `transformers:NAME_OR_FOLDER`, `scripted:FILE`, `scripted:first`, or `replay:FILE`.
         pull: Whether an Ollama server may fetch the model.
+        jobs: Trials or studies side by side, which share the cores with an embedded engine.
         on_progress: Told about the download, if there is one.
         ignore_memory: Whether a model that seems too large for the memory is loaded all the same; by default what the
             environment variable TCS_HPT_IGNORE_MEMORY says.
@@ -94,7 +96,7 @@ def open_model(
     if ignore_memory is None:
         ignore_memory = machines.ignores_memory()
     if name == "auto":
-        return _open_auto(on_progress, ignore_memory, look)
+        return _open_auto(jobs, on_progress, ignore_memory, look)
     kind, _, rest = name.partition(":")
     reason = f"The model {name} was asked for."
     if not rest:
@@ -102,7 +104,7 @@ def open_model(
     if kind == "ollama":
         return _open_ollama(rest, pull, on_progress, look)
     if kind == "embedded":
-        return _open_embedded(rest, on_progress, ignore_memory, look), reason
+        return _open_embedded(rest, jobs, on_progress, ignore_memory, look), reason
     if kind == "openai":
         return _open_openai(rest)
     # Backends are imported where they are opened: naming models must not cost the import of an engine.
@@ -143,7 +145,7 @@ def suggest(name: str, *, among: tuple[str, ...] = ()) -> str:
 
 
 def _open_auto(
-    on_progress: Progress | None, ignore_memory: bool, look: Callable[[], Machine]
+    jobs: int, on_progress: Progress | None, ignore_memory: bool, look: Callable[[], Machine]
 ) -> tuple[ChatModel, str]:
     try:
         server = machines.ollama_state()
@@ -159,7 +161,7 @@ def _open_auto(
 
         return OllamaModel(rest), reason
     try:
-        return _open_embedded(rest, on_progress, ignore_memory, look), reason
+        return _open_embedded(rest, jobs, on_progress, ignore_memory, look), reason
     except ModelUnavailable as error:
         state = (
             "no Ollama server answers"
@@ -220,24 +222,25 @@ def _not_installed(name: str, server: OllamaState) -> NotInstalled:
 
 
 def _open_embedded(
-    name: str, on_progress: Progress | None, ignore_memory: bool, look: Callable[[], Machine]
+    name: str, jobs: int, on_progress: Progress | None, ignore_memory: bool, look: Callable[[], Machine]
 ) -> ChatModel:
     from tcs_hpt.llm import download, llama_cpp
 
     # Before the download: 98 MB are not worth fetching for an engine that is not installed.
     llama_cpp.import_engine()
+    threads = max(1, look().cores // jobs)
     if name.endswith(".gguf"):
         path = Path(name).expanduser()
         if not path.is_file():
             raise UserError(f"there is no model file {path}", hint="Check the path after `embedded:`.")
         if not ignore_memory:
             _require_memory(f"embedded:{name}", _memory_of(path), look())
-        return llama_cpp.LlamaCppModel(path, name=f"embedded:{name}")
+        return llama_cpp.LlamaCppModel(path, name=f"embedded:{name}", threads=threads)
     known = _known_embedded(name)
     if not ignore_memory:
         _require_memory(known.full_name, known.memory, look())
     path = download.fetch(known, models_dir(), on_progress=on_progress)
-    return llama_cpp.LlamaCppModel(path, name=known.full_name)
+    return llama_cpp.LlamaCppModel(path, name=known.full_name, threads=threads)
 
 
 def _known_embedded(name: str) -> KnownModel:

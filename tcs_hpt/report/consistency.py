@@ -60,7 +60,7 @@ def write_consistency(
         suite.title,
         "Consistency study",
         text,
-        (ROWS, [answer.model_dump() for answer in answers]),
+        {ROWS: [answer.model_dump() for answer in answers]},
         version=version,
         generated_at=generated_at,
         figures={FIGURE: Markup(figure.svg())},

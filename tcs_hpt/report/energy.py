@@ -49,7 +49,7 @@ def write_energy(
         suite.title,
         "Semantic energy",
         text,
-        (ROWS, [answer.model_dump() for answer in answers]),
+        {ROWS: [answer.model_dump() for answer in answers]},
         version=version,
         generated_at=generated_at,
     )

@@ -22,7 +22,7 @@ def write_folder(
     title: str,
     kind: str,
     sections: Sequence[Section],
-    rows: tuple[str, Sequence[Mapping[str, Cell]]] | None,
+    rows: Mapping[str, Sequence[Mapping[str, Cell]]],
     *,
     version: str,
     generated_at: str,
@@ -38,7 +38,7 @@ def write_folder(
         title: Of the page and the table.
         kind: What it is, in a few words.
         sections: What is said.
-        rows: Name of their file, and the rows for other programs; None where these are written elsewhere.
+        rows: For other programs, by the name of their file; empty where these are written elsewhere.
         version: Of this package.
         generated_at: When the files are made.
         figures: Drawn on the page, by the `task` of the section that they belong to.
@@ -61,8 +61,7 @@ def write_folder(
     contents: dict[str, str | bytes] = {
         TABLE: to_markdown(title, sections if table is None else table),
         PAGE: page,
+        **{name: to_csv(found) for name, found in rows.items()},
+        **(images or {}),
     }
-    if rows is not None:
-        name, found = rows
-        contents[name] = to_csv(found)
-    replace_files(folder, contents | dict(images or {}), what="the results")
+    replace_files(folder, contents, what="the results")

@@ -73,7 +73,7 @@ def write_settings(
         suite.title,
         "Fixed configurations",
         text,
-        (ROWS, rows),
+        {ROWS: rows},
         version=version,
         generated_at=generated_at,
     )

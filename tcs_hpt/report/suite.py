@@ -13,7 +13,8 @@ from statistics import fmean
 from tcs_hpt.compare import Recorded
 from tcs_hpt.experiments.suites import Suite, SuiteSize
 from tcs_hpt.report import generations, trajectories, words
-from tcs_hpt.report.comparison.files import flat
+from tcs_hpt.report.comparison.confirmation import confirmation_sections
+from tcs_hpt.report.comparison.files import flat, trial_rows
 from tcs_hpt.report.comparison.means import MethodResult, TaskResult, mean_ranks, task_results
 from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import STARTS, Run, cores_of, run_section
@@ -28,6 +29,7 @@ from tcs_hpt.spec import Start
 from tcs_hpt.statistics import MeanStd, paired_difference
 
 ROWS = "rows.csv"
+TRIALS = "trials.csv"
 
 
 def suite_sections(
@@ -67,9 +69,9 @@ def write_suite(
     version: str,
     generated_at: str,
     studies: Mapping[Start, Sequence[Recorded]] | None = None,
-    confirmed: Mapping[Start, Sequence[Section]] | None = None,
+    repeats: Mapping[Start, Sequence[Recorded]] | None = None,
 ) -> list[Section]:
-    """Write the table, the page, the figures of each start, and the rows of all starts; what was written, as sections.
+    """Write the table, the page, the figures of each start, and all that they are made from; what was written, as sections.
 
     Args:
         folder: Where to; created.
@@ -79,8 +81,8 @@ def write_suite(
         runs: When and where it was run.
         version: Of this package.
         generated_at: When the files are made.
-        studies: Of each start, for suites that draw ways or tell of generations.
-        confirmed: What is said of each start's winners that were tried again.
+        studies: Of each start.
+        repeats: The studies that tried each start's winners again.
 
     Raises:
         UserError: The folder cannot be written.
@@ -90,7 +92,8 @@ def write_suite(
     text = suite_sections(suite, size, rows, runs)
     scores: dict[str, BestByTask] = {start: _figure(suite, found) for start, found in rows.items() if found}
     more: dict[str, Ways | ByGeneration] = {}
-    for start, found in (studies or {}).items():
+    studies, repeats = studies or {}, repeats or {}
+    for start, found in studies.items():
         if suite.trajectories is not None:
             more[f"{start}-ways"] = Ways(suite.trajectories, found)
             text.insert(-1, Section(f"The ways from start {start}", task=f"{start}-ways"))
@@ -98,8 +101,8 @@ def write_suite(
             more[f"{start}-generations"] = ByGeneration(lineages(found))
             text.insert(-1, Section(f"Generation by generation, start {start}", task=f"{start}-generations"))
             text[-1:-1] = generation_sections(suite.generations, found, start)
-    for start, sections in (confirmed or {}).items():
-        text[-1:-1] = [replace(section, title=f"Start {start}: {section.title}") for section in sections]
+    for start, again in repeats.items():
+        text[-1:-1] = _confirmations(start, studies[start], again)
     drawn: dict[str, BestByTask | Ways | ByGeneration] = {**scores, **more}
     captions = {key: trajectories.CAPTION if key.endswith("-ways") else generations.CAPTION for key in more}
     written = [section for section in text if section.task not in more]
@@ -108,7 +111,16 @@ def write_suite(
         suite.title,
         "Benchmark suite",
         text,
-        (ROWS, [flat(row) for found in rows.values() for row in found]),
+        {
+            ROWS: [flat(row) for found in rows.values() for row in found],
+            TRIALS: [
+                row
+                for given in (studies, repeats)
+                for found in given.values()
+                for s in found
+                for row in trial_rows(s)
+            ],
+        },
         version=version,
         generated_at=generated_at,
         figures={key: Markup(figure.svg(key)) for key, figure in drawn.items()},
@@ -142,6 +154,14 @@ def _start(suite: Suite, start: Start, rows: Sequence[Row], cores: int) -> Secti
         notes=(*_notes(suite, results), COST_NOTE),
         task=start,
     )
+
+
+def _confirmations(start: Start, studies: Sequence[Recorded], repeats: Sequence[Recorded]) -> list[Section]:
+    """What is left of the winners of a start on fresh training seeds."""
+    if not studies:
+        return []
+    found = confirmation_sections(studies[0].spec.comparison, studies, repeats)
+    return [replace(section, title=f"Start {start}: {section.title}") for section in found]
 
 
 def _labels(results: Sequence[TaskResult]) -> list[str]:

@@ -194,7 +194,7 @@ def tune(
         analyst, optimizer, reason = None, None, ""
         if needs_model(method):
             named = (analysis_model or model, optimizer_model or model)
-            analyst, optimizer, reason = _models(stack, database, spec.name, *named, pull=pull)
+            analyst, optimizer, reason = _models(stack, database, spec.name, *named, pull=pull, jobs=jobs)
             spec = with_models(spec, analyst, optimizer)
         proposer = make_proposer(method, analysis_model=analyst, optimizer_model=optimizer)
         spec = prepare(spec, database)
@@ -253,6 +253,7 @@ def _models(
     optimizer: str | ChatModel,
     *,
     pull: bool,
+    jobs: int,
 ) -> tuple[ChatModel, ChatModel, str]:
     """The models by name, opened and closed by the stack; those that were open stay so."""
     given = {model.name: model for model in (analysis, optimizer) if not isinstance(model, str)}
@@ -260,7 +261,7 @@ def _models(
 
     def opening(name: str) -> tuple[ChatModel, str]:
         with download_progress(Console(stderr=True)) as update:
-            return open_model(name, pull=pull, on_progress=update)
+            return open_model(name, pull=pull, jobs=jobs, on_progress=update)
 
     try:
         return open_models(stack, opening, *wanted(database, study, names[0], names[1]), given=given)

@@ -269,4 +269,4 @@ def _prepared(spec: StudySpec, store: Store) -> StudySpec:
 
 
 def _quietly(launch: Launch) -> Callable[[str], tuple[ChatModel, str]]:
-    return lambda name: open_model(name, pull=launch.pull)
+    return lambda name: open_model(name, pull=launch.pull, jobs=launch.jobs)

@@ -12,7 +12,7 @@ from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import Run
 from tcs_hpt.report.folder import PAGE, TABLE
 from tcs_hpt.report.sections import to_markdown
-from tcs_hpt.report.suite import ROWS, suite_sections, write_suite
+from tcs_hpt.report.suite import ROWS, TRIALS, suite_sections, write_suite
 from tcs_hpt.report.trajectories import Ways
 from tcs_hpt.spec import Start
 from tests.build import study as make_study
@@ -213,6 +213,14 @@ def test_ways_are_drawn_over_the_plane(tmp_path: Path) -> None:
     assert page.count("<svg") == 2
     assert "The ways from start cold" in page
     assert "the cross is the minimum" in page
+    with (tmp_path / TRIALS).open() as file:
+        ways = list(csv.DictReader(file))
+    assert len(ways) == 12
+    assert [(w["params_x"], w["params_y"], w["value"]) for w in ways[:3]] == [
+        ("-5.0", "-5.0", "113.0"),
+        ("0.0", "-5.0", "68.0"),
+        ("2.0", "3.0", "0.0"),
+    ]
     assert (tmp_path / "cold-ways.png").read_bytes().startswith(b"\x89PNG")
     assert "The ways" not in (tmp_path / TABLE).read_text()  # a table cannot hold a figure
 

@@ -1,7 +1,7 @@
 """A comparison as files: tidy rows, all trials, the table as Markdown, a page, and what the store cannot know.
 
 rows.csv, rows.jsonl   one row per study
-trials.csv             one row per trial
+trials.csv             one row per trial, those that tried winners again included
 table.md, report.html  what the numbers say
 comparison.json        how it was run, and which studies failed and why; read back when it is shown again
 """
@@ -20,6 +20,7 @@ from tcs_hpt.compare import Recorded
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import incumbent, ordered
 from tcs_hpt.report import export
+from tcs_hpt.report.comparison.confirmation import confirmation_sections
 from tcs_hpt.report.comparison.figure import CAPTION, best_so_far
 from tcs_hpt.report.comparison.means import TaskResult
 from tcs_hpt.report.comparison.rows import Row, row_of
@@ -79,7 +80,7 @@ def write_files(
     results: Sequence[TaskResult],
     history: History,
     *,
-    confirmed: Sequence[Section] = (),
+    repeats: Sequence[Recorded] = (),
     version: str,
     generated_at: str,
 ) -> None:
@@ -92,18 +93,18 @@ def write_files(
         rows: One for each of them, and for those that never began.
         results: What they amount to.
         history: How it was run.
-        confirmed: What is said of winners that were tried again.
+        repeats: The studies that tried winners again.
         version: Of this package.
         generated_at: When the files are made.
 
     Raises:
         UserError: The folder cannot be written.
     """
-    text = sections(results, history.runs, confirmed)
+    text = sections(results, history.runs, confirmation_sections(name, studies, repeats))
     contents = {
         "rows.csv": to_csv([flat(r) for r in rows]),
         "rows.jsonl": "".join(f"{json_line(r)}\n" for r in rows),
-        "trials.csv": to_csv([t for study in studies for t in trial_rows(study)]),
+        "trials.csv": to_csv([t for study in (*studies, *repeats) for t in trial_rows(study)]),
         TABLE: to_markdown(f"Comparison {name}", text),
         PAGE: render_page(name, results, text, version=version, generated_at=generated_at),
         HISTORY: history.model_dump_json(indent=1) + "\n",

@@ -15,8 +15,8 @@ CRAMMED = Machine(cores=8, memory_total=64 * GB, memory_available=GB // 10)
 class Engine:
     """Stands in for llama.cpp: remembers what it was asked to load."""
 
-    def __init__(self, path: Path, *, name: str) -> None:
-        self.path, self.name = path, name
+    def __init__(self, path: Path, *, name: str, threads: int) -> None:
+        self.path, self.name, self.threads = path, name, threads
 
     def close(self) -> None:
         pass

@@ -31,6 +31,18 @@ def test_a_known_file_is_fetched_and_opened(engine: list[str]) -> None:
     assert reason == "The model embedded:smollm2-135m was asked for."
 
 
+@pytest.mark.parametrize(("jobs", "threads"), [(1, 8), (2, 4), (3, 2), (64, 1)])
+def test_what_runs_side_by_side_shares_the_cores(
+    engine: list[str], tmp_path: Path, jobs: int, threads: int
+) -> None:
+    path = tmp_path / "any.gguf"
+    path.touch()
+    for name in ("embedded:smollm2-135m", f"embedded:{path}", "auto"):
+        model, _ = open_model(name, jobs=jobs, look=lambda: ROOMY)
+        assert isinstance(model, Engine)
+        assert model.threads == threads
+
+
 def test_a_file_too_large_for_the_memory_is_refused_before_it_is_fetched(engine: list[str]) -> None:
     with pytest.raises(
         ModelUnavailable, match=r"needs about 1\.9 GB of memory, and 1\.0 GB are free"
