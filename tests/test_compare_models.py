@@ -39,9 +39,11 @@ def test_a_shared_model_answers_one_at_a_time_and_falls_silent() -> None:
         shared.complete(request)
 
 
-@pytest.mark.parametrize(("name", "most"), [("openai:http://127.0.0.1:1/v1#m", 3), ("embedded:m", 1)])
-def test_a_server_is_asked_by_several_studies_at_a_time(name: str, most: int) -> None:
-    """As many as there are jobs, each with a connection of its own; a model in this process answers one after the other."""
+@pytest.mark.parametrize(
+    ("name", "most"), [("openai:http://127.0.0.1:1/v1#m", 3), ("embedded:m", 3), ("ollama:m", 1)]
+)
+def test_several_studies_ask_at_a_time(name: str, most: int) -> None:
+    """As many as there are jobs, each with a connection or an engine of its own; an Ollama server answers one after the other."""
     inside: list[ChatModel] = []
     together: list[int] = []
     closed: list[ChatModel] = []
@@ -69,6 +71,35 @@ def test_a_server_is_asked_by_several_studies_at_a_time(name: str, most: int) ->
         shared.rest()
     assert max(together) == most
     assert len(set(map(id, closed))) == len(closed) == most
+
+
+def test_one_answers_all_where_there_is_no_memory_for_another() -> None:
+    asked: list[str] = []
+
+    def opener(name: str) -> tuple[ChatModel, str]:
+        asked.append(name)
+        if len(asked) > 1:
+            raise ModelUnavailable("it needs about 1.9 GB of memory, and 1.0 GB are free")
+        return Slow(name=name), ""
+
+    class Slow(ScriptedModel):
+        def complete(self, request: ChatRequest) -> ChatReply:
+            time.sleep(0.05)
+            return ChatReply(text="x")
+
+    request = ChatRequest(messages=(Message(role="user", content="?"),), max_tokens=4)
+    answers: list[str] = []
+    with ModelPool(opener, jobs=3) as pool:
+        shared, _ = pool.get("embedded:m")
+        threads = [
+            threading.Thread(target=lambda: answers.append(shared.complete(request).text)) for _ in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == ["x"] * 6
+    assert len(asked) == 2
 
 
 def test_the_pool_opens_once_and_closes_once() -> None:

@@ -1,7 +1,7 @@
 """Language models that several studies share.
 
-A model in this process is opened once and answers one question at a time. A server answers several at a time, so there it
-gets a connection for each study that asks, as far as studies run side by side.
+A model answers one question at a time. Where several may answer side by side, each study that asks gets one of its own, as far
+as studies run side by side: a connection to a server, or an engine in this process on its share of the cores.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ LAST_ANSWER_SECONDS = 3.0
 """How long closing waits for an answer that is being written; then the model is left to the end of the process."""
 
 
-SIDE_BY_SIDE = "openai:"
-"""What the names of models begin with whose servers answer several requests at a time. An Ollama server might, but it would have
-to hold the model's context several times, on a GPU that a trial may need."""
+SIDE_BY_SIDE = ("openai:", "embedded:")
+"""What the names of models begin with of which there may be several: servers that answer several requests at a time, and files whose
+weights engines in one process share. An Ollama server would have to hold the model's context several times, on a GPU that a trial
+may need."""
 
 
 class SharedModel:
@@ -34,7 +35,7 @@ class SharedModel:
 
     Args:
         model: Who answers.
-        another: Makes one more like it.
+        another: Makes one more like it; when it raises a `ModelError`, those that are there are waited for.
         most: How many there may be in all; another is made when all are busy.
     """
 
@@ -106,7 +107,11 @@ class SharedModel:
             self._go_on()
             with self._making:
                 if self._more and self._another is not None:
-                    made = self._another()
+                    try:
+                        made = self._another()
+                    except ModelError:
+                        self._more = 0
+                        continue
                     self._more -= 1
                     self._left += 1
                     return made
