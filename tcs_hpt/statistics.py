@@ -156,18 +156,22 @@ def pareto_front(points: Sequence[Sequence[float]], directions: Sequence[Directi
     }
 
 
-def noise_floor(values: Sequence[float]) -> float:
-    """Standard deviation of the scores of one configuration run with several seeds.
+def noise_floor(runs: Sequence[Sequence[float]]) -> float:
+    """Standard deviation of the scores of a configuration over training seeds, pooled over configurations.
 
-    Differences between single trials below about twice this are not evidence of anything.
+    The square root of the variances' mean, each weighted by its degrees of freedom. Differences between single trials below about
+    twice this are not evidence of anything.
+
+    Args:
+        runs: The scores of each configuration; those with one score say nothing.
 
     Raises:
-        ValueError: There are fewer than two values, or one is not finite.
+        ValueError: No configuration has two scores, or one is not finite.
     """
-    std = mean_std(values).std
-    if std is None:
-        raise ValueError("the noise floor needs at least two runs of the configuration, got 1")
-    return std
+    spreads = [(len(scores) - 1, std) for scores in runs if (std := mean_std(scores).std) is not None]
+    if not spreads:
+        raise ValueError("the noise floor needs at least two runs of a configuration")
+    return math.sqrt(sum(n * std * std for n, std in spreads) / sum(n for n, _ in spreads))
 
 
 def normalized_regret(best: float, best_known: float, median_random: float, direction: Direction) -> float:

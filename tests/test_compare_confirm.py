@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tcs_hpt.compare import Recorded, TaskEntry, again, confirmation, plan_confirmation, winners
 from tcs_hpt.compare._confirm import FRESH
 from tcs_hpt.records import Trial
-from tcs_hpt.report.comparison.confirmation import confirmation_sections
+from tcs_hpt.report.comparison.confirmation import confirmation_sections, confirmations, noise_floors
 from tcs_hpt.report.sections import to_markdown
 from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import Config, StudySpec
@@ -107,22 +109,40 @@ def test_the_table_pairs_winners_with_the_start() -> None:
     repeats = [
         repeated(p.spec, scores[p.spec.name.split("--")[2]] + 0.01 * (p.spec.seed % 2)) for p in planned
     ]
-    text = to_markdown("c", confirmation_sections("c", studies, repeats))
+    text = to_markdown("c", confirmation_sections(confirmations("c", studies, repeats)))
     assert "## t: the winners again, on 8 fresh training seeds" in text
     assert "| the start | seed 0, trial 1 | 0.5000 | 0.5050 +- 0.0053 |" in text
     assert "| random | seed 0, trial 2 | 0.9000 | 0.6050 +- 0.0053 |" in text
     assert "| +0.1000 | +0.1000 to +0.1000 | 0.0078 |" in text
     assert "| tcs | seed 0, trial 1 | 0.5000 | 0.5050 +- 0.0053 |" in text
     assert "Noise floor: the same configuration scores 0.0053 apart" in text
+    assert "with fewer than 10 it is too narrow" in text
+
+
+def test_without_a_common_start_the_winners_still_tell_the_noise() -> None:
+    other = done("tcs", 0, 0.6, 0.4)
+    elsewhere = Recorded(other.spec.model_copy(update={"trials": 1}), other.trials[1:], "trials")
+    studies = [done("random", 0, 0.5, 0.9), elsewhere]
+    found = winners(studies)
+    assert not any(w.is_start for w in found)
+    planned = plan_confirmation("c", found, {"t": TaskEntry(TASK, Path("folder"))}, 2)
+    repeats = [repeated(p.spec, 0.5 + 0.02 * (p.spec.seed % 2)) for p in planned]
+    tried = confirmations("c", studies, repeats)
+    assert noise_floors(tried) == {"t": pytest.approx(0.02 / 2**0.5)}
+    text = to_markdown("c", confirmation_sections(tried))
+    assert "Noise floor: the same configuration scores 0.0141 apart" in text
+    assert "against the start" not in text
+    assert "too narrow" not in text
 
 
 def test_without_repeats_there_is_nothing_to_say() -> None:
-    assert confirmation_sections("c", [done("random", 0, 0.5, 0.9)], []) == []
+    assert confirmations("c", [done("random", 0, 0.5, 0.9)], []) == []
+    assert noise_floors([]) == {}
 
 
 def test_runs_without_a_score_are_counted() -> None:
     studies = [done("random", 0, 0.5, 0.9)]
     planned = plan_confirmation("c", winners(studies), {"t": TaskEntry(TASK, Path("folder"))}, 2)
     repeats = [repeated(p.spec, None if i == 1 else 0.5) for i, p in enumerate(planned)]
-    text = to_markdown("c", confirmation_sections("c", studies, repeats))
+    text = to_markdown("c", confirmation_sections(confirmations("c", studies, repeats)))
     assert "- random: 1 of 2 runs with a score." in text

@@ -48,10 +48,12 @@ def test_no_statistics_without_finite_values(values: list[float]) -> None:
 
 
 def test_noise_floor_is_the_spread_of_repeats_and_needs_two() -> None:
-    assert noise_floor([0.80, 0.82]) == pytest.approx(0.02 / math.sqrt(2))
-    assert noise_floor([0.8, 0.8, 0.8]) == 0
+    assert noise_floor([[0.80, 0.82]]) == pytest.approx(0.02 / math.sqrt(2))
+    assert noise_floor([[0.8, 0.8, 0.8]]) == 0
+    # Variances of 2 (one degree of freedom) and 1 (two): 4 / 3.
+    assert noise_floor([[0.0, 2.0], [5.0, 6.0, 7.0], [9.0]]) == pytest.approx(math.sqrt(4 / 3))
     with pytest.raises(ValueError, match="at least two"):
-        noise_floor([0.8])
+        noise_floor([[0.8], [0.9]])
 
 
 def test_interval_of_a_clear_difference_excludes_zero() -> None:

@@ -123,15 +123,21 @@ def _ask(
 
 
 def answers_of(suite: AskingSuite, size: str, database: Store) -> list[Any]:
-    """What was answered so far; half a line that a killed run left does not count."""
+    """What was answered so far; half a line that a killed run left does not count.
+
+    Of several answers to one question the first counts, or, where the prompt has changed since, the first to the newest.
+    """
     path = usual_folder(database, f"{suite.name}-{size}") / ANSWERS
-    found: list[Any] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    found: dict[Any, Any] = {}
+    for line in path.read_bytes().split(b"\n") if path.exists() else []:
         try:
-            found.append(_STUDIES[suite.kind].answer.model_validate_json(line))
+            answer = _STUDIES[suite.kind].answer.model_validate_json(line)
         except ValidationError:
             continue
-    return found
+        there = found.setdefault(answer.key, answer)
+        if there.prompt and answer.prompt not in ("", there.prompt):
+            found[answer.key] = answer
+    return list(found.values())
 
 
 def tell_asking(

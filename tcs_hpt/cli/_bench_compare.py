@@ -13,7 +13,7 @@ from tcs_hpt import __version__
 from tcs_hpt.cli._compare_results import repeats_of, this_run, told, usual_folder
 from tcs_hpt.cli._comparing import How, carry_out, task_entry
 from tcs_hpt.cli._shared import open_model
-from tcs_hpt.compare import ModelPool, PlannedStudy, parse_contenders, plan, studies_of
+from tcs_hpt.compare import ModelPool, PlannedStudy, Recorded, parse_contenders, plan, studies_of
 from tcs_hpt.experiments.suites import Suite, SuiteSize
 from tcs_hpt.loop import utc_now
 from tcs_hpt.report.comparison.files import read_history, rows_of
@@ -87,7 +87,7 @@ def tell_comparisons(
         _runs(database, suite, wanted, size),
         version=__version__,
         generated_at=utc_now(),
-        studies={s: studies_of(database, suite.comparison(size, s)) for s in wanted.starts},
+        studies={s: _studies(suite, size, s, database) for s in wanted.starts},
         repeats={s: repeats_of(database, suite.comparison(size, s)) for s in wanted.starts},
     )
     told(database, suite.title, text, folder, ["bench", "report", suite.name, "--size", size], quiet=quiet)
@@ -115,13 +115,20 @@ def _planned(suite: Suite, size: str, start: Start, models: ModelPool, model: st
 
 
 def rows_by_start(suite: Suite, size: str, database: Store) -> dict[Start, list[Row]]:
-    """What is there of each start's comparison."""
+    """What is there of each start's comparison, as far as the suite has it."""
+    wanted = suite.size(size)
     found: dict[Start, list[Row]] = {}
-    for start in suite.size(size).starts:
-        comparison = suite.comparison(size, start)
-        history = read_history(usual_folder(database, comparison))
-        found[start] = rows_of(studies_of(database, comparison), history.failures)
+    for start in wanted.starts:
+        failures = read_history(usual_folder(database, suite.comparison(size, start))).failures
+        rows = rows_of(_studies(suite, size, start, database), failures)
+        found[start] = [r for r in rows if wanted.has(start, r.seed)]
     return found
+
+
+def _studies(suite: Suite, size: str, start: Start, database: Store) -> list[Recorded]:
+    wanted = suite.size(size)
+    found = studies_of(database, suite.comparison(size, start))
+    return [s for s in found if wanted.has(start, s.spec.seed)]
 
 
 def _runs(database: Store, suite: Suite, size: SuiteSize, name: str) -> list[Run]:

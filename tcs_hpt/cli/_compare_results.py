@@ -15,11 +15,11 @@ from rich.console import Console
 
 from tcs_hpt import __version__
 from tcs_hpt.cli._shared import explicit_url, study_folder
-from tcs_hpt.compare import PlannedStudy, Recorded, StudyOver, confirmation, studies_of
+from tcs_hpt.compare import Recorded, StudyOver, confirmation, studies_of
 from tcs_hpt.errors import UserError
 from tcs_hpt.loop import utc_now
 from tcs_hpt.loop._devices import visible_devices
-from tcs_hpt.report.comparison.confirmation import confirmation_sections
+from tcs_hpt.report.comparison.confirmation import confirmation_sections, confirmations
 from tcs_hpt.report.comparison.files import HISTORY, PAGE, TABLE, History, read_history, rows_of, write_files
 from tcs_hpt.report.comparison.means import task_results
 from tcs_hpt.report.comparison.rows import Row, row_of
@@ -73,13 +73,24 @@ def write_results(
     database: Store,
     name: str,
     folder: Path,
-    planned: Sequence[PlannedStudy],
     overs: Sequence[StudyOver],
     run: Run,
     against: str,
+    *,
+    trained: bool,
 ) -> list[Row]:
-    """Write tables and rows of all studies of the comparison, those of earlier runs too."""
-    mine = {p.spec.name for p in planned}
+    """Write tables and rows of all studies of the comparison, those of earlier runs too.
+
+    Args:
+        database: Which holds the studies.
+        name: Of the comparison.
+        folder: Where to.
+        overs: How studies ended in this run.
+        run: This run.
+        against: The control.
+        trained: Whether the run did anything; one that found all done leaves no trace.
+    """
+    mine = {o.spec.name for o in overs}
     studies = studies_of(database, name)
     stored = {s.spec.name: s for s in studies}
     failures = [
@@ -88,9 +99,7 @@ def write_results(
     home = usual_folder(database, name)
     known = read_history(home)
     history = History(
-        runs=tuple(r for r in known.runs if r != run)
-        if all(o.skipped for o in overs)
-        else _with(known.runs, run),
+        runs=_with(known.runs, run) if trained else tuple(r for r in known.runs if r != run),
         failures=(*(r for r in known.failures if r.study not in mine), *failures),
     )
     rows = rows_of(studies, history.failures)
@@ -176,8 +185,8 @@ def print_results(
     against: str,
     folder: Path,
 ) -> None:
-    confirmed = confirmation_sections(name, studies_of(database, name), repeats_of(database, name))
-    text = sections(task_results(rows, against), runs, confirmed)
+    confirmed = confirmations(name, studies_of(database, name), repeats_of(database, name))
+    text = sections(task_results(rows, against), runs, confirmation_sections(confirmed))
     told(
         database,
         f"Comparison {name}",

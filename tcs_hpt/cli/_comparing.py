@@ -83,26 +83,28 @@ def carry_out(
     _require_control(database, name, planned, against)
     enter(planned, database)
     note_run(database, name, run)
+    again: list[StudyOver] = []
     try:
         overs, interrupted = run_planned(planned, models, database, console, how)
         if how.confirm and not interrupted:
-            interrupted = _confirm(planned, models, database, console, how)
+            again, interrupted = _confirm(planned, models, database, console, how)
     except Exception:
-        write_results(database, name, folder, planned, [], run, against)
+        write_results(database, name, folder, [], run, against, trained=True)
         raise  # a bug in one study; what the others found is on disk
-    return write_results(database, name, folder, planned, overs, run, against), interrupted
+    trained = not all(over.skipped for over in (*overs, *again))
+    return write_results(database, name, folder, overs, run, against, trained=trained), interrupted
 
 
 def _confirm(
     planned: Sequence[PlannedStudy], models: ModelPool, database: Store, console: Console, how: How
-) -> bool:
-    """Try the winners again; whether somebody interrupted."""
+) -> tuple[list[StudyOver], bool]:
+    """Try the winners again; how that ended, and whether somebody interrupted."""
     name = planned[0].spec.comparison
     tasks = {study.task.spec.name: study.task for study in planned}
     repeats = plan_confirmation(name, winners(studies_of(database, name)), tasks, how.confirm)
     for study in repeats:
         prepare(study.spec, database)
-    return bool(repeats) and run_planned(repeats, models, database, console, how)[1]
+    return run_planned(repeats, models, database, console, how) if repeats else ([], False)
 
 
 def _require_control(database: Store, name: str, planned: Sequence[PlannedStudy], against: str) -> None:

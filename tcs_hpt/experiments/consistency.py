@@ -7,6 +7,8 @@ paper's setting) or as the state report.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +22,7 @@ from tcs_hpt.experiments.example_state import ExampleState
 from tcs_hpt.llm import ChatModel, ChatRequest
 from tcs_hpt.prompts import Prompt, render
 from tcs_hpt.proposers.raw_log import log_text
+from tcs_hpt.records import Message
 from tcs_hpt.spec import FloatParameter, Frozen
 from tcs_hpt.statistics import mean_std
 
@@ -49,6 +52,8 @@ class RateAnswer(Frozen):
     problem: str = ""
     """Why there is none."""
     text: str = ""
+    prompt: str = ""
+    """Digest of what was asked; empty in files that lack it."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
@@ -74,6 +79,12 @@ class Spread(Frozen):
     high: float | None = None
     decades: float | None = None
     """Standard deviation of the base-10 logarithm: 1 means that a typical answer is ten times too high or low. None below two."""
+
+
+def prompt_digest(messages: Sequence[Message]) -> str:
+    """What tells a prompt apart: 12 hexadecimal digits of the SHA-256 over its messages."""
+    content = json.dumps([(message.role, message.content) for message in messages])
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def prompt_for(state: ExampleState, shown: Shown, *, max_tokens: int = 1500) -> Prompt:
@@ -137,19 +148,20 @@ def ask_rates(
     repeats: int,
     known: Iterable[RateAnswer] = (),
 ) -> Iterator[RateAnswer]:
-    """Ask what `known` lacks, one prompt after the other.
+    """Ask what `known` lacks, one prompt after the other; an answer to another prompt does not count as known.
 
     Raises:
         ModelError: The model gives no answer at all.
     """
-    there = {answer.key for answer in known}
+    there = {answer.key: answer.prompt for answer in known}
     for state in states:
         parameter = state.task.params[NAME]
         assert isinstance(parameter, FloatParameter)
         for way in shown:
             prompt = prompt_for(state, way)
+            fitting = ("", prompt_digest(prompt.messages))
             for repeat in range(repeats):
-                if (model.name, state.name, way, repeat) not in there:
+                if there.get((model.name, state.name, way, repeat)) not in fitting:
                     yield _asked(model, state.name, way, repeat, prompt, parameter)
     model.rest()
 
@@ -176,6 +188,7 @@ def _asked(
         rate=rate,
         problem=problem,
         text=clean(reply.text),
+        prompt=prompt_digest(prompt.messages),
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
         seconds=reply.seconds,

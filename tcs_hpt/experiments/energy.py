@@ -6,7 +6,8 @@ logit, that of an answer the mean over its tokens, and that of a meaning the mea
     U(C) = 1/|C| * sum over answers i in C of 1/T_i * sum over tokens t of -z(t),
 
 with the raw logit z before any softmax, temperature or grammar. Lower means surer. Logits have no common zero, so energies compare prompts
-of one model, never two models. Here answers share a meaning when they name the same change; those that name none share one, too.
+of one model, never two models. Here answers share a meaning when they name the same change; those that name none share one, too. An empty
+answer has neither energy nor meaning.
 
 Both agents are asked as a study asks them, but without a schema: a grammar would force tokens that the model finds unlikely.
 """
@@ -19,8 +20,9 @@ from statistics import fmean
 from typing import Literal, TypeAlias
 
 from tcs_hpt.agents import AnalysisAgent, OptimizerAgent
+from tcs_hpt.agents.conversation import clean
 from tcs_hpt.errors import ModelError
-from tcs_hpt.experiments.consistency import Shown
+from tcs_hpt.experiments.consistency import Shown, prompt_digest
 from tcs_hpt.experiments.example_state import ExampleState
 from tcs_hpt.guard import AGENT_RULES, check
 from tcs_hpt.llm import ChatModel, ChatReply, ChatRequest, Token
@@ -28,9 +30,10 @@ from tcs_hpt.proposers.raw_log import log_text
 from tcs_hpt.proposers.views import RawView, TcsView, View
 from tcs_hpt.records import Analysis, last_tested
 from tcs_hpt.spec import Frozen
-from tcs_hpt.statistics import MeanStd, mean_std
+from tcs_hpt.statistics import mean_std
 
 AgentName: TypeAlias = Literal["analysis", "optimizer"]
+_Key: TypeAlias = tuple[str, str, str, str, int]
 _VIEWS: dict[Shown, type[View]] = {"log": RawView, "report": TcsView}
 """Whose prompts are used: those of `raw` and of `tcs-paper`."""
 
@@ -44,17 +47,19 @@ class EnergyAnswer(Frozen):
     agent: AgentName
     repeat: int
     """From 0; decides the model's seed."""
-    energy: float
-    """Mean negative logit of its tokens."""
+    energy: float | None
+    """Mean negative logit of its tokens; None when it is empty."""
     tokens: int
     choice: str = ""
     """The change that it names; empty when it names none of the list."""
     text: str = ""
+    prompt: str = ""
+    """Digest of what was asked; empty in files that lack it."""
 
     @property
-    def question(self) -> tuple[str, str, str, int]:
-        """What it answers, both agents together."""
-        return (self.model, self.state, self.shown, self.repeat)
+    def key(self) -> _Key:
+        """What tells it apart."""
+        return (self.model, self.state, self.shown, self.agent, self.repeat)
 
 
 class Energy(Frozen):
@@ -64,13 +69,15 @@ class Energy(Frozen):
     shown: Shown
     agent: AgentName
     answers: int
-    mean: float
+    empty: int
+    """How many of them say nothing; the energies are those of the others, None when there are no others."""
+    mean: float | None
     """Over all answers."""
     std: float | None
     """Of the answers."""
-    largest: float
+    largest: float | None
     """Energy of the most frequent meaning, averaged over the states."""
-    meanings: float
+    meanings: float | None
     """Different meanings in a state, on average."""
     named: int
     """Answers that name a change of the list."""
@@ -93,11 +100,19 @@ def token_energy(tokens: Sequence[Token]) -> float:
 
 
 class _Watched:
-    """A model that is asked without a schema, once for each question, and whose replies are kept."""
+    """A model that is asked one question, once and without a schema, and whose reply is kept.
 
-    def __init__(self, model: ChatModel) -> None:
+    Args:
+        model: Whom to ask.
+        known: Its answer, if there is one; given again in place of asking, unless it answers another prompt.
+    """
+
+    def __init__(self, model: ChatModel, known: EnergyAnswer | None) -> None:
         self._model = model
+        self._known = known
         self.reply: ChatReply | None = None
+        self.prompt = ""
+        self.was_known = False
 
     @property
     def name(self) -> str:
@@ -106,7 +121,12 @@ class _Watched:
     def complete(self, request: ChatRequest) -> ChatReply:
         if self.reply is not None:
             raise ModelError("one answer is enough", hint="")  # there is no repair round here
-        self.reply = self._model.complete(replace(request, schema=None, logprobs=True))
+        self.prompt = prompt_digest(request.messages)
+        if self._known is not None and self._known.prompt in ("", self.prompt):
+            self.was_known = True
+            self.reply = ChatReply(self._known.text)
+        else:
+            self.reply = self._model.complete(replace(request, schema=None, logprobs=True))
         return self.reply
 
     def rest(self) -> None:
@@ -124,30 +144,37 @@ def ask_energies(
     repeats: int,
     known: Iterable[EnergyAnswer] = (),
 ) -> Iterator[EnergyAnswer]:
-    """Ask both agents what `known` lacks, one prompt after the other; empty answers are left out.
+    """Ask both agents what `known` lacks, one prompt after the other; an answer to another prompt does not count as known.
+
+    An optimizer whose analysis is known is told that analysis.
 
     Raises:
         ModelError: The model gives no answer, or its backend knows no logits.
     """
-    there = {answer.question for answer in known if answer.agent == "optimizer"}
+    there = {answer.key: answer for answer in known}
     for state in states:
         for way in shown:
             for repeat in range(repeats):
-                if (model.name, state.name, way, repeat) not in there:
-                    yield from _both(model, state, way, repeat)
+                yield from _both(model, state, way, repeat, there)
     model.rest()
 
 
-def _both(model: ChatModel, state: ExampleState, shown: Shown, repeat: int) -> Iterator[EnergyAnswer]:
+def _both(
+    model: ChatModel, state: ExampleState, shown: Shown, repeat: int, there: Mapping[_Key, EnergyAnswer]
+) -> Iterator[EnergyAnswer]:
+    """The answers of both agents, without those that were known."""
     view = _VIEWS[shown]
     told = log_text(state.trials, max_tokens=600) if shown == "log" else state.context.report_text
     options = list(state.changes)
+
+    def watch(agent: AgentName) -> _Watched:
+        return _Watched(model, there.get((model.name, state.name, shown, agent, repeat)))
 
     def answers(agent: AgentName, watched: _Watched, choice: str) -> Iterator[EnergyAnswer]:
         reply = watched.reply
         if reply is None:
             raise ModelError("the model gave no answer", hint="Check it with `tcs-hpt models list`.")
-        if not reply.text:  # nothing that could have an energy
+        if watched.was_known:
             return
         yield EnergyAnswer(
             model=model.name,
@@ -155,13 +182,14 @@ def _both(model: ChatModel, state: ExampleState, shown: Shown, repeat: int) -> I
             shown=shown,
             agent=agent,
             repeat=repeat,
-            energy=token_energy(reply.tokens),
+            energy=token_energy(reply.tokens) if reply.text else None,
             tokens=len(reply.tokens),
             choice=choice,
-            text=reply.text,
+            text=clean(reply.text),
+            prompt=watched.prompt,
         )
 
-    watched = _Watched(model)
+    watched = watch("analysis")
     analysed = AnalysisAgent(watched, state.task, seed=repeat).analyze(
         told,
         options,
@@ -172,7 +200,7 @@ def _both(model: ChatModel, state: ExampleState, shown: Shown, repeat: int) -> I
     analysis = analysed.value or Analysis.missing(analysed.failure)
     yield from answers("analysis", watched, analysis.specific_recommendation)
 
-    watched = _Watched(model)
+    watched = watch("optimizer")
     space = state.context.space
     decided = OptimizerAgent(watched, state.task, seed=repeat).propose(
         analysis,
@@ -202,19 +230,23 @@ def energies(answers: Iterable[EnergyAnswer]) -> list[Energy]:
 
 def _energy(found: Sequence[EnergyAnswer]) -> Energy:
     states: dict[str, dict[str, list[float]]] = {}
+    known: list[float] = []
     for answer in found:
-        states.setdefault(answer.state, {}).setdefault(answer.choice, []).append(answer.energy)
-    overall: MeanStd = mean_std([answer.energy for answer in found])
+        if answer.energy is not None:
+            states.setdefault(answer.state, {}).setdefault(answer.choice, []).append(answer.energy)
+            known.append(answer.energy)
+    overall = mean_std(known) if known else None
     first = found[0]
     return Energy(
         model=first.model,
         shown=first.shown,
         agent=first.agent,
         answers=len(found),
-        mean=overall.mean,
-        std=overall.std,
-        largest=fmean(fmean(_most_frequent(meanings)) for meanings in states.values()),
-        meanings=fmean(len(meanings) for meanings in states.values()),
+        empty=len(found) - len(known),
+        mean=overall.mean if overall else None,
+        std=overall.std if overall else None,
+        largest=fmean(fmean(_most_frequent(m)) for m in states.values()) if states else None,
+        meanings=fmean(len(m) for m in states.values()) if states else None,
         named=sum(bool(answer.choice) for answer in found),
     )
 

@@ -10,7 +10,6 @@ a resumed study goes on as an unbroken one would.
 from __future__ import annotations
 
 import random
-import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,8 +35,6 @@ TOURNAMENT = 2
 BARREN = 50
 """Generations in a row without an untested child, after which a configuration is drawn at random."""
 
-_GENERATION = re.compile(r"Generation (\d+) of populations of")
-"""Begins the reason of every proposal but the start and those that were drawn when nothing else was left."""
 _BREEDING = 8  # purpose of random numbers
 _DEAP_TURN = threading.Lock()
 
@@ -79,24 +76,47 @@ class GeneticProposer:
         self._judge([], context.task.objective)  # a judge that cannot judge says so before anything runs
         if context.is_start and (start := given_start(context)) is not None:
             return start
-        trials = ordered(context.trials)
-        if len(trials) < self._population:
+        if len(ordered(context.trials)) < self._population:
             return drawn(context, "ga", self._first_generation(context))
-        tested = {context.space.key(t.config): t for t in reversed(trials)}
-        members = trials[: self._population]
-        seen = {context.space.key(t.config) for t in members}
-        generation, barren = 1, 0
-        while barren < BARREN:
-            generation += 1
-            children = self._children(context, members, generation)
-            keys = [context.space.key(c.config) for c in children]
-            for child, key in zip(children, keys, strict=True):
-                if key not in tested:
-                    return self._proposal(context, child, generation)
-            barren = barren + 1 if seen.issuperset(keys) else 0
-            seen.update(keys)
-            members = [tested[key] for key in keys]
+        for generation in self._bred(context):
+            if generation.untested:
+                return self._proposal(context, generation.untested[0], generation.number)
         return drawn(context, "ga", f"Drawn at random, since {BARREN} generations brought nothing untested.")
+
+    def generations(self, context: ProposalContext) -> list[Generation]:
+        """The populations of a study, bred again from its trials as for every proposal; the last is that of the newest child.
+
+        Trials that were drawn when breeding brought nothing untested belong to none, nor do children of a running parent that were not
+        bred again when it had ended. Pure.
+        """
+        found = list(self._bred(context))
+        while found and not found[-1].fresh:
+            found.pop()
+        return found
+
+    def _bred(self, context: ProposalContext) -> Iterator[Generation]:
+        """Generation after generation, to the first with a member that was not tried, or until too many brought nothing new."""
+        trials = ordered(context.trials)
+        tested = {context.space.key(t.config): t for t in reversed(trials)}
+        members = tuple(trials[: self._population])
+        seen = {context.space.key(t.config) for t in members}
+        generation = Generation(1, self._population, members, fresh=members)
+        yield generation
+        barren = 0
+        while generation.complete and barren < BARREN:
+            number = generation.number + 1
+            children = self._children(context, generation.members, number)
+            keys = [context.space.key(c.config) for c in children]
+            generation = Generation(
+                number,
+                self._population,
+                tuple(tested[key] for key in keys if key in tested),
+                tuple(tested[key] for key in dict.fromkeys(keys) if key in tested and key not in seen),
+                tuple(child for child, key in zip(children, keys, strict=True) if key not in tested),
+            )
+            yield generation
+            barren = 0 if generation.fresh else barren + 1
+            seen.update(keys)
 
     def _first_generation(self, context: ProposalContext) -> str:
         reason = f"Generation 1 of populations of {self._population}, drawn at random."
@@ -132,6 +152,26 @@ class GeneticProposer:
                     for found in genes
                 ]
         return children[: len(members)]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A population as far as it was tried."""
+
+    number: int
+    size: int
+    """Of the whole population."""
+    members: tuple[Trial, ...]
+    """In the order in which they were bred; one that was tested before is its earlier trial, and equal children are one trial twice."""
+    fresh: tuple[Trial, ...]
+    """Those of them that no generation before had."""
+    untested: tuple[_Child, ...] = ()
+    """Children that have no trial yet."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every member was tried."""
+        return len(self.members) == self.size
 
 
 class _Individual(list[Scalar | None]):
@@ -187,11 +227,3 @@ def _deap_random(seed: int) -> Iterator[None]:
             yield
         finally:
             random.setstate(before)
-
-
-def generation_of(proposal: Proposal) -> int | None:
-    """The generation that a trial of `ga` belongs to, as its proposal's reason says; 1 for the start, None for other methods' trials."""
-    if proposal.source == "start":
-        return 1
-    found = _GENERATION.match(proposal.reason) if proposal.source == "ga" else None
-    return int(found[1]) if found else None

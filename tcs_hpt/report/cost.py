@@ -6,13 +6,14 @@ The estimate is that of Green Algorithms (Lannelongue, Grealey and Inouye, Advan
 
 with their 12 W for a core of an unknown processor and 0.3725 W for a GB of memory. Ours differs in that nothing is added for cooling (their
 factor for a data centre is 1.67), a core counts for the time that it computed, and the energy of GPUs is not estimated but read from
-their own counters, for training alone: a model's server may be anywhere.
+their own counters, for training alone: a model's server may be anywhere, and what its GPU uses is not known here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import NamedTuple
 
 from tcs_hpt.report import words
 from tcs_hpt.report.comparison.rows import Row
@@ -35,24 +36,44 @@ def energy_wh(core_seconds: float, seconds: float = 0.0, memory_mb: float = 0.0)
     return (core_seconds * CORE_WATTS + seconds * gigabytes * MEMORY_WATTS) / 3600
 
 
-def choosing_wh(row: Row, cores: int) -> float:
-    """Energy of a study's choosing, at most [Wh]: all cores while a model answers, one core for the rest."""
+class Cores(NamedTuple):
+    """Of the machine that studies ran on; 0 where nobody wrote them down."""
+
+    machine: int
+    share: int
+    """That an embedded engine computes with, beside the studies that ran at the same time."""
+
+    @classmethod
+    def among(cls, machine: int, jobs: int) -> Cores:
+        """Of a machine on which so many studies ran side by side."""
+        return cls(machine, max(1, machine // jobs) if machine else 0)
+
+
+def choosing_wh(row: Row, cores: Cores) -> float:
+    """Energy that cores use for a study's choosing [Wh]: all that the model has while it answers, one for the rest."""
+    embedded = row.optimizer_model.startswith("embedded:")
     answering = min(row.model_seconds, row.thinking_seconds)
-    return energy_wh(answering * cores + row.thinking_seconds - answering)
+    computing = answering * (cores.share if embedded else cores.machine)
+    return energy_wh(computing + row.thinking_seconds - answering)
 
 
-def training_wh(row: Row) -> float:
-    """Energy of a study's trials [Wh]; each is taken to have held the largest trial's memory."""
+def training_wh(row: Row) -> float | None:
+    """Energy of a study's trials [Wh]; each is taken to have held the largest trial's memory.
+
+    None where they used a GPU without a counter of its energy.
+    """
+    if row.training_gpu_seconds and not row.training_gpu_joules:
+        return None
     of_cores = energy_wh(row.training_cpu_seconds, row.training_seconds, row.peak_memory_mb)
     return of_cores + row.training_gpu_joules / 3600
 
 
-def cost_grid(rows: Mapping[str, Sequence[Row]], cores: int) -> Grid:
+def cost_grid(rows: Mapping[str, Sequence[Row]], cores: Cores) -> Grid:
     """Means of a study, by method.
 
     Args:
         rows: The studies of each method that ran at least one trial.
-        cores: Of the machine that it ran on; 0 where nobody wrote them down.
+        cores: Of the machine.
     """
     on_gpus = any(r.training_gpu_seconds for found in rows.values() for r in found)
     return Grid(
@@ -62,7 +83,7 @@ def cost_grid(rows: Mapping[str, Sequence[Row]], cores: int) -> Grid:
             "training CPU s",
             *(("training GPU s",) if on_gpus else ()),
             "peak MiB of a trial",
-            "choosing Wh, at most",
+            "choosing Wh, cores alone",
             "training Wh",
         ),
         rows=tuple(
@@ -71,8 +92,8 @@ def cost_grid(rows: Mapping[str, Sequence[Row]], cores: int) -> Grid:
                 f"{fmean(r.training_cpu_seconds for r in found):,.1f}",
                 *((f"{fmean(r.training_gpu_seconds for r in found):,.1f}",) if on_gpus else ()),
                 f"{max(r.peak_memory_mb for r in found):,.0f}",
-                f"{fmean(choosing_wh(r, cores) for r in found):.3f}" if cores else words.MISSING,
-                f"{fmean(training_wh(r) for r in found):.3f}",
+                f"{fmean(choosing_wh(r, cores) for r in found):.3f}" if cores.machine else words.MISSING,
+                _mean([training_wh(r) for r in found]),
             )
             for label, found in rows.items()
             if found
@@ -80,8 +101,13 @@ def cost_grid(rows: Mapping[str, Sequence[Row]], cores: int) -> Grid:
     )
 
 
+def _mean(energies: Sequence[float | None]) -> str:
+    known = [energy for energy in energies if energy is not None]
+    return f"{fmean(known):.3f}" if len(known) == len(energies) else words.MISSING
+
+
 NOTE = (
     f"Energy is estimated, not measured: {CORE_WATTS:.0f} W for each core that computes and {MEMORY_WATTS} W for each GB of memory (Green Algorithms, "
-    "2021), without cooling; while a model answers, all cores count, wherever it runs. GPUs count by their own energy counters, in training alone."
+    "2021), without cooling; while a model answers, all cores count that it may use, wherever it runs, and no GPU. In training GPUs count by their own energy counters."
 )
 """Belongs below every such table."""

@@ -75,19 +75,30 @@ def _model(model: str, found: Sequence[Energy], answers: Sequence[EnergyAnswer])
                 tuple(_row(e) for agent in agents for e in found if e.agent == agent),
             ),
         ),
-        notes=tuple(_difference(agent, model, answers) for agent in agents),
+        notes=(
+            *(_difference(agent, model, answers) for agent in agents),
+            *(
+                f"{e.agent}, {SHOWN[e.shown]}: {e.empty} of {e.answers} empty, without energy or meaning."
+                for agent in agents
+                for e in found
+                if e.agent == agent and e.empty
+            ),
+        ),
     )
 
 
 def _row(energy: Energy) -> tuple[str, ...]:
+    def number(value: float | None, digits: int = 2) -> str:
+        return words.MISSING if value is None else f"{value:.{digits}f}"
+
     spread = "" if energy.std is None else f" +- {energy.std:.2f}"
     return (
         energy.agent,
         SHOWN[energy.shown],
         str(energy.answers),
-        f"{energy.mean:.2f}{spread}",
-        f"{energy.largest:.2f}",
-        f"{energy.meanings:.1f}",
+        f"{number(energy.mean)}{spread}",
+        number(energy.largest),
+        number(energy.meanings, 1),
         f"{energy.named} of {energy.answers}",
     )
 
@@ -96,7 +107,7 @@ def _difference(agent: str, model: str, answers: Sequence[EnergyAnswer]) -> str:
     """The state report against the log, paired over states: with few states that decides little, and the sentence says how many."""
     means: dict[str, dict[str, list[float]]] = {}
     for answer in answers:
-        if (answer.agent, answer.model) == (agent, model):
+        if (answer.agent, answer.model) == (agent, model) and answer.energy is not None:
             means.setdefault(answer.state, {}).setdefault(answer.shown, []).append(answer.energy)
     both = [by for by in means.values() if {"log", "report"} <= set(by)]
     if not both:

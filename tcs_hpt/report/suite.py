@@ -7,33 +7,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from statistics import fmean
 
 from tcs_hpt.compare import Recorded
 from tcs_hpt.experiments.suites import Suite, SuiteSize
 from tcs_hpt.report import generations, trajectories, words
-from tcs_hpt.report.comparison.confirmation import confirmation_sections
-from tcs_hpt.report.comparison.files import flat, trial_rows
-from tcs_hpt.report.comparison.means import MethodResult, TaskResult, mean_ranks, task_results
+from tcs_hpt.report.comparison.confirmation import (
+    Confirmed,
+    confirmation_sections,
+    confirmations,
+    noise_floors,
+)
+from tcs_hpt.report.comparison.files import all_trials, flat
+from tcs_hpt.report.comparison.means import MethodResult, TaskResult, task_results
 from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import STARTS, Run, cores_of, run_section
 from tcs_hpt.report.cost import NOTE as COST_NOTE
-from tcs_hpt.report.cost import cost_grid
+from tcs_hpt.report.cost import Cores
 from tcs_hpt.report.folder import write_folder
 from tcs_hpt.report.generations import ByGeneration, generation_sections, lineages
 from tcs_hpt.report.sections import Grid, Section
 from tcs_hpt.report.suite_figure import CAPTION, PUBLISHED, BestByTask
+from tcs_hpt.report.suite_totals import labels_of, total_grids, total_notes
 from tcs_hpt.report.trajectories import Ways
 from tcs_hpt.spec import Start
-from tcs_hpt.statistics import MeanStd, paired_difference
+from tcs_hpt.statistics import MeanStd
 
 ROWS = "rows.csv"
 TRIALS = "trials.csv"
 
 
 def suite_sections(
-    suite: Suite, size: SuiteSize, rows: Mapping[Start, Sequence[Row]], runs: Sequence[Run] = ()
+    suite: Suite,
+    size: SuiteSize,
+    rows: Mapping[Start, Sequence[Row]],
+    runs: Sequence[Run] = (),
+    floors: Mapping[str, float] | None = None,
 ) -> list[Section]:
     """Everything there is to say, start by start, then how it was run.
 
@@ -42,6 +52,7 @@ def suite_sections(
         size: At which size.
         rows: Of each start's comparison, what is there of it.
         runs: When and where it was run.
+        floors: Noise floors by task, as far as they were measured.
 
     Raises:
         UserError: The suite's control is not among the methods.
@@ -54,7 +65,11 @@ def suite_sections(
     about = Section("What was run", lead)
     return [
         about,
-        *(_start(suite, start, found, cores_of(runs)) for start, found in rows.items() if found),
+        *(
+            _start(suite, start, found, floors or {}, cores_of(runs))
+            for start, found in rows.items()
+            if found
+        ),
         run_section(runs),
     ]
 
@@ -89,10 +104,12 @@ def write_suite(
     """
     from markupsafe import Markup
 
-    text = suite_sections(suite, size, rows, runs)
+    studies, repeats = studies or {}, repeats or {}
+    confirmed = {start: _confirmed(studies[start], again) for start, again in repeats.items()}
+    floors = noise_floors([each for found in confirmed.values() for each in found])
+    text = suite_sections(suite, size, rows, runs, floors)
     scores: dict[str, BestByTask] = {start: _figure(suite, found) for start, found in rows.items() if found}
     more: dict[str, Ways | ByGeneration] = {}
-    studies, repeats = studies or {}, repeats or {}
     for start, found in studies.items():
         if suite.trajectories is not None:
             more[f"{start}-ways"] = Ways(suite.trajectories, found)
@@ -101,8 +118,8 @@ def write_suite(
             more[f"{start}-generations"] = ByGeneration(lineages(found))
             text.insert(-1, Section(f"Generation by generation, start {start}", task=f"{start}-generations"))
             text[-1:-1] = generation_sections(suite.generations, found, start)
-    for start, again in repeats.items():
-        text[-1:-1] = _confirmations(start, studies[start], again)
+    for start, each in confirmed.items():
+        text[-1:-1] = [replace(s, title=f"Start {start}: {s.title}") for s in confirmation_sections(each)]
     drawn: dict[str, BestByTask | Ways | ByGeneration] = {**scores, **more}
     captions = {key: trajectories.CAPTION if key.endswith("-ways") else generations.CAPTION for key in more}
     written = [section for section in text if section.task not in more]
@@ -113,13 +130,7 @@ def write_suite(
         text,
         {
             ROWS: [flat(row) for found in rows.values() for row in found],
-            TRIALS: [
-                row
-                for given in (studies, repeats)
-                for found in given.values()
-                for s in found
-                for row in trial_rows(s)
-            ],
+            TRIALS: all_trials(chain(*studies.values()), chain(*repeats.values())),
         },
         version=version,
         generated_at=generated_at,
@@ -139,38 +150,32 @@ def _trials(size: SuiteSize) -> str:
 # -- one start ----------------------------------------------------------------------------------------------
 
 
-def _start(suite: Suite, start: Start, rows: Sequence[Row], cores: int) -> Section:
+def _start(
+    suite: Suite, start: Start, rows: Sequence[Row], floors: Mapping[str, float], cores: Cores
+) -> Section:
     results = task_results(rows, suite.control)
-    labels = _labels(results)
+    labels = labels_of(results)
     return Section(
         title=f"Every study begins with {STARTS[start]}",
         grids=(
             _scores(suite, results, labels),
             *_tests(suite, results, labels),
             _by_task("Mean of all trials of a study", suite, results, labels, lambda m: m.mean),
-            _over_tasks(suite, results, labels),
-            cost_grid({label: _ran(results, label) for label in labels}, cores),
+            *total_grids(suite, results, floors, cores),
         ),
-        notes=(*_notes(suite, results), COST_NOTE),
+        notes=(*_notes(suite, results), *total_notes(suite, results, floors), COST_NOTE),
         task=start,
     )
 
 
-def _confirmations(start: Start, studies: Sequence[Recorded], repeats: Sequence[Recorded]) -> list[Section]:
+def _confirmed(studies: Sequence[Recorded], repeats: Sequence[Recorded]) -> list[Confirmed]:
     """What is left of the winners of a start on fresh training seeds."""
-    if not studies:
-        return []
-    found = confirmation_sections(studies[0].spec.comparison, studies, repeats)
-    return [replace(section, title=f"Start {start}: {section.title}") for section in found]
-
-
-def _labels(results: Sequence[TaskResult]) -> list[str]:
-    return list(dict.fromkeys(m.label for r in results for m in r.methods))
+    return confirmations(studies[0].spec.comparison, studies, repeats) if studies else []
 
 
 def _figure(suite: Suite, rows: Sequence[Row]) -> BestByTask:
     results = task_results(rows, suite.control)
-    return BestByTask(suite, results, _labels(results))
+    return BestByTask(suite, results, labels_of(results))
 
 
 def _scores(suite: Suite, results: Sequence[TaskResult], labels: Sequence[str]) -> Grid:
@@ -227,81 +232,6 @@ def _tests(suite: Suite, results: Sequence[TaskResult], labels: Sequence[str]) -
         return method.test(own[method.rows[0].task])
 
     return [_by_task("Test score of that best trial, which no method saw", suite, tested, labels, test)]
-
-
-def _over_tasks(suite: Suite, results: Sequence[TaskResult], labels: Sequence[str]) -> Grid:
-    """What can be said over all tasks: ranks, differences, failures, cost."""
-    ranks = mean_ranks(results)
-    control = results[0].control
-    averaged = (f"against {control}, {suite.unit}", "95 % interval by task") if suite.unit else ()
-    return Grid(
-        title="All tasks; seconds and tokens are the mean of a study",
-        columns=(
-            "method",
-            "mean rank",
-            f"wins, ties, losses against {control}",
-            *averaged,
-            "failed trials",
-            "fallbacks",
-            "choosing s",
-            "tokens read",
-            "written",
-            "training s",
-        ),
-        rows=tuple(
-            (
-                label,
-                f"{ranks.mean[label]:.2f}" if ranks is not None and label in ranks.mean else words.MISSING,
-                words.MISSING if label == control else _record(results, label),
-                *(_against(suite, results, label) if averaged else ()),
-                *_ledger(_ran(results, label)),
-            )
-            for label in labels
-        ),
-    )
-
-
-def _gains(result: TaskResult, label: str) -> list[float]:
-    """Improvement over the control, for each seed that both have."""
-    by_label = {m.label: m.scores() for m in result.methods}
-    ours, theirs = by_label.get(label, {}), by_label.get(result.control, {})
-    return [result.objective.gain(ours[s], theirs[s]) for s in sorted(set(ours) & set(theirs))]
-
-
-def _record(results: Sequence[TaskResult], label: str) -> str:
-    gains = [gain for result in results for gain in _gains(result, label)]
-    if not gains:
-        return words.MISSING
-    return f"{sum(g > 0 for g in gains)}, {sum(g == 0 for g in gains)}, {sum(g < 0 for g in gains)}"
-
-
-def _against(suite: Suite, results: Sequence[TaskResult], label: str) -> tuple[str, str]:
-    """Mean over tasks of the mean over seeds; the interval resamples tasks, which is what other tasks might show."""
-    by_task = [fmean(gains) for r in results if (gains := _gains(r, label))]
-    if label == results[0].control or not by_task:
-        return words.MISSING, words.MISSING
-    found = paired_difference(by_task, [0.0] * len(by_task))
-    mean, low, high = (number * suite.times for number in (found.mean, found.low, found.high))
-    return f"{mean:+.2f}", f"{low:+.2f} to {high:+.2f}" if found.n > 1 else "unknown"
-
-
-def _ran(results: Sequence[TaskResult], label: str) -> list[Row]:
-    """The method's studies that ran at least one trial, over all tasks."""
-    return [row for r in results for m in r.methods if m.label == label for row in m.rows if row.trials]
-
-
-def _ledger(ran: Sequence[Row]) -> tuple[str, ...]:
-    if not ran:
-        return (words.MISSING,) * 6
-    asked = any(r.calls for r in ran)
-    return (
-        f"{sum(sum(r.failures.values()) for r in ran)} of {sum(r.trials for r in ran)}",
-        str(sum(r.fallbacks for r in ran)) if asked else words.MISSING,
-        f"{fmean(r.thinking_seconds for r in ran):,.1f}",
-        f"{fmean(r.prompt_tokens for r in ran):,.0f}" if asked else words.MISSING,
-        f"{fmean(r.completion_tokens for r in ran):,.0f}" if asked else words.MISSING,
-        f"{fmean(r.training_seconds for r in ran):,.1f}",
-    )
 
 
 def _written(suite: Suite, value: MeanStd | None) -> str:

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tcs_hpt.cli._bench_asking import ANSWERS, answers_of
+from tcs_hpt.cli._compare_results import usual_folder
+from tcs_hpt.experiments.energy import EnergyAnswer
+from tcs_hpt.experiments.suites import AskingSuite, load_suite
 from tcs_hpt.store import Store
 
 from .test_commands import hpt, my_task
@@ -77,6 +81,11 @@ def test_a_suite_runs_is_reported_and_continued(
     assert Path(again.stdout.strip()) == folder / "table.md"
     with Store.open(environment["TCS_HPT_STORE"]) as store:
         assert {row.name: len(store.load_trials(row.name)) for row in store.list_studies()} == trials
+
+    suite.write_text(suite.read_text().replace("seeds = 2", "seeds = 1"))
+    fewer = hpt(environment, *command)
+    assert fewer.returncode == 0, fewer.stderr
+    assert "5 of 5 studies complete" in fewer.stdout
 
     told = hpt(environment, "bench", "report", str(suite), "--size", "smoke", "-o", "copy", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
@@ -149,6 +158,35 @@ def test_the_consistency_study_is_asked_once(tmp_path: Path, environment: dict[s
     assert (again.returncode, again.stdout.strip()) == (0, str(folder / "table.md"))
     told = hpt(environment, "bench", "report", "figure2-consistency", "--size", "smoke")
     assert (folder / "table.md").read_text() in told.stdout
+
+
+def test_an_answer_counts_once_and_a_newer_prompt_replaces_it(tmp_path: Path) -> None:
+    def line(text: str, repeat: int, **more: object) -> bytes:
+        fields = {"model": "m", "state": "s", "shown": "log", "agent": "analysis", "energy": -1, "tokens": 1}
+        return (
+            EnergyAnswer.model_validate({**fields, "repeat": repeat, "text": text, **more})
+            .model_dump_json()
+            .encode()
+        )
+
+    suite = load_suite("table2-energy")
+    assert isinstance(suite, AskingSuite)
+    lines = [
+        line("first", 0),
+        line("twice", 0),
+        line("other agent", 0, agent="optimizer"),
+        line("old prompt", 1, prompt="a"),
+        line("new prompt", 1, prompt="b"),
+        line("new prompt twice", 1, prompt="b"),
+        line("one\u2028line", 2),
+        line("größe", 3)[:-3].replace("ö".encode(), "ö".encode()[:1]),
+    ]
+    with Store.open(str(tmp_path / "home" / "studies.db")) as store:
+        path = usual_folder(store, "table2-energy-smoke") / ANSWERS
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"\n".join(lines))
+        found = [answer.text for answer in answers_of(suite, "smoke", store)]
+    assert found == ["first", "other agent", "new prompt", "one\u2028line"]
 
 
 def test_a_model_that_is_not_there_is_told(environment: dict[str, str]) -> None:

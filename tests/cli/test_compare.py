@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -139,8 +141,16 @@ def test_winners_are_tried_again_on_fresh_seeds(tmp_path: Path, environment: dic
     assert "Noise floor: the same configuration scores 0.0100 apart" in done.stdout
     with Store.open(environment["TCS_HPT_STORE"]) as store:
         trials = {r.name: len(store.load_trials(r.name)) for r in store.list_studies()}
+    history = tmp_path / "home" / "comparisons" / "n" / "comparison.json"
+    runs = json.loads(history.read_text())["runs"]
+    assert ["--confirm" in run["command"] for run in runs] == [False, True]
     again = hpt(environment, *arguments, "--confirm", "3")
     assert again.returncode == 0
+    assert json.loads(history.read_text())["runs"] == runs  # all was there: nothing was run
+    with (tmp_path / "home" / "comparisons" / "n" / "trials.csv").open() as file:
+        roles = Counter(row["role"] for row in csv.DictReader(file))
+    assert roles["search"] == 12
+    assert roles["confirmation"] == sum(name.startswith("n.confirm") for name in trials)
     shown = hpt(environment, "compare", "--show", "n").stdout
     assert "the winners again, on 3 fresh training seeds" in shown
     with Store.open(environment["TCS_HPT_STORE"]) as store:

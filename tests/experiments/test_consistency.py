@@ -93,6 +93,19 @@ def test_what_was_answered_is_not_asked_again() -> None:
     assert len(list(ask_rates(other, [STATES["underfitting"]], ["log"], repeats=2, known=first))) == 2
 
 
+def test_answers_to_another_prompt_are_asked_anew() -> None:
+    first = answers('{"lr": 0.01}')
+    assert len({a.prompt for a in first}) == 2  # log and report
+    known = [
+        first[0].model_copy(update={"prompt": "other"}),
+        first[1].model_copy(update={"prompt": ""}),
+        *first[2:],
+    ]
+    model = ScriptedModel(then='{"lr": 0.02}', name="m")
+    (again,) = ask_rates(model, [STATES["underfitting"]], ["log", "report"], repeats=4, known=known)
+    assert (again.key, again.prompt) == (first[0].key, first[0].prompt)
+
+
 def test_a_model_that_is_gone_is_an_error() -> None:
     with pytest.raises(ModelError):
         list(ask_rates(ScriptedModel([]), [STATES["underfitting"]], ["log"], repeats=2))

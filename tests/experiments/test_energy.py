@@ -96,10 +96,32 @@ def test_what_cannot_be_read_is_a_meaning_of_its_own_and_not_repaired() -> None:
     assert len(model.requests) == 2
 
 
-def test_empty_answers_are_left_out() -> None:
-    model = Sure(lambda request: "" if told_by_report(request) else obedient(request), lambda request: 10.0)
-    found = list(ask_energies(model, [STATE], ["log", "report"], repeats=1))
-    assert [(a.shown, a.agent) for a in found] == [("log", "analysis"), ("log", "optimizer")]
+def silent_by_report(request: ChatRequest) -> str:
+    return "" if told_by_report(request) else obedient(request)
+
+
+def test_empty_answers_are_recorded_without_an_energy_and_not_asked_again() -> None:
+    found = list(
+        ask_energies(Sure(silent_by_report, lambda request: 10.0), [STATE], ["log", "report"], repeats=1)
+    )
+    assert [(a.shown, a.agent, a.energy, a.text == "") for a in found] == [
+        ("log", "analysis", -10.0, False),
+        ("log", "optimizer", -10.0, False),
+        ("report", "analysis", None, True),
+        ("report", "optimizer", None, True),
+    ]
+    model = Sure(obedient, lambda request: 10.0)
+    assert list(ask_energies(model, [STATE], ["log", "report"], repeats=1, known=found)) == []
+    assert model.requests == []
+
+
+def test_empty_answers_have_no_meaning_and_are_counted() -> None:
+    (found,) = energies([answer(-10, "a"), answer(None, ""), answer(None, "", state="t")])
+    assert (found.answers, found.empty, found.named) == (3, 2, 1)
+    assert (found.mean, found.std, found.largest, found.meanings) == (-10, None, -10, 1)
+    (silent,) = energies([answer(None, "")])
+    assert (silent.answers, silent.empty) == (1, 1)
+    assert (silent.mean, silent.std, silent.largest, silent.meanings) == (None, None, None, None)
 
 
 def test_a_model_without_logits_is_an_error() -> None:
@@ -112,11 +134,36 @@ def test_what_was_answered_is_not_asked_again() -> None:
     model = Sure(obedient, lambda request: 15.0)
     again = list(ask_energies(model, [STATE], ["log"], repeats=2, known=first))
     assert [(a.repeat, a.agent) for a in again] == [(1, "analysis"), (1, "optimizer")]
-    # The analysis alone was kept when the run was killed: both are asked again.
-    assert len(list(ask_energies(model, [STATE], ["log"], repeats=1, known=first[:1]))) == 2
 
 
-def answer(energy: float, choice: str, state: str = "s", **more: object) -> EnergyAnswer:
+def test_an_interruption_between_the_agents_loses_and_doubles_nothing() -> None:
+    whole = list(ask_energies(Sure(obedient, lambda request: 15.0), [STATE], ["log"], repeats=1))
+    first = [next(ask_energies(Sure(obedient, lambda request: 15.0), [STATE], ["log"], repeats=1))]
+    model = Sure(lambda request: json.dumps({"hyperparameters": OPTIONS[1]}), lambda request: 15.0)
+    (rest,) = ask_energies(model, [STATE], ["log"], repeats=1, known=first)
+    assert rest.agent == "optimizer"
+    assert rest.prompt == whole[1].prompt  # it was told the analysis that is kept
+    assert len(model.requests) == 1
+    # Files from before lack analyses that were empty: these alone are asked.
+    again = Sure(silent_by_report, lambda request: 15.0)
+    assert [a.agent for a in ask_energies(again, [STATE], ["log"], repeats=1, known=whole[1:])] == [
+        "analysis"
+    ]
+    assert len(again.requests) == 1
+
+
+def test_answers_to_another_prompt_are_asked_anew() -> None:
+    first = list(ask_energies(Sure(obedient, lambda request: 15.0), [STATE], ["log"], repeats=1))
+    assert len({a.prompt for a in first}) == 2
+    other = [first[0].model_copy(update={"prompt": "other"}), first[1]]
+    model = Sure(obedient, lambda request: 15.0)
+    # The same analysis comes out, so the optimizer's prompt and answer stand.
+    assert list(ask_energies(model, [STATE], ["log"], repeats=1, known=other)) == first[:1]
+    earlier = [a.model_copy(update={"prompt": ""}) for a in first]
+    assert list(ask_energies(model, [STATE], ["log"], repeats=1, known=earlier)) == []
+
+
+def answer(energy: float | None, choice: str, state: str = "s", **more: object) -> EnergyAnswer:
     fields = {"model": "m", "state": state, "shown": "log", "agent": "analysis", "repeat": 0, "tokens": 3}
     return EnergyAnswer.model_validate({**fields, "energy": energy, "choice": choice, **more})
 
@@ -146,6 +193,21 @@ def test_the_table_compares_the_report_with_the_log(tmp_path: Path) -> None:
     )
     Page((tmp_path / "report.html").read_text())
     assert (tmp_path / "answers.csv").read_text().count("\n") >= 17
+
+
+def test_the_table_counts_empty_answers(tmp_path: Path) -> None:
+    suite = load_suite("table2-energy")
+    assert isinstance(suite, AskingSuite)
+    model = Sure(silent_by_report, lambda request: 14.0)
+    found = list(ask_energies(model, [STATE], ["log", "report"], repeats=2))
+    write_energy(tmp_path, suite, found, [RUN], version="1", generated_at="now")
+    table = (tmp_path / "table.md").read_text()
+    assert "| analysis | raw log | 2 | -14.00 +- 0.00 | -14.00 | 1.0 | 2 of 2 |" in table
+    assert "| analysis | state report | 2 | - | - | - | 0 of 2 |" in table
+    assert "- analysis, state report: 2 of 2 empty, without energy or meaning." in table
+    assert "analysis, raw log:" not in table
+    assert "not told in both ways" in table
+    assert (tmp_path / "answers.csv").read_text().count("\n") >= 9
 
 
 def test_one_way_of_telling_has_nothing_to_be_compared_with(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from statistics import fmean
 
@@ -9,8 +10,8 @@ import pytest
 
 from tcs_hpt.errors import UserError
 from tcs_hpt.proposers import ProposalContext, make_proposer
-from tcs_hpt.proposers.genetic import MUTATION, GeneticProposer
-from tcs_hpt.records import Trial
+from tcs_hpt.proposers.genetic import MUTATION, GeneticProposer, _Child
+from tcs_hpt.records import Proposal, Trial
 from tcs_hpt.space import SearchSpace
 from tcs_hpt.spec import Config, StudySpec
 from tcs_hpt.testing.proposers import SMALL, SPACES, ended, play, proposer_study
@@ -161,3 +162,75 @@ def test_a_population_must_be_a_number_from_two_on(method: str) -> None:
 def test_a_population_of_one_cannot_breed() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         GeneticProposer(1)
+
+
+class Watched(GeneticProposer):
+    """Writes down the children of every generation as they were bred for the newest proposal."""
+
+    def __init__(self, population: int) -> None:
+        super().__init__(population)
+        self.bred: dict[int, list[Config]] = {}
+
+    def propose(self, context: ProposalContext) -> Proposal | None:
+        self.bred.clear()
+        return super().propose(context)
+
+    def _children(self, context: ProposalContext, members: Sequence[Trial], generation: int) -> list[_Child]:
+        found = super()._children(context, members, generation)
+        self.bred[generation] = [child.config for child in found]
+        return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_generations_are_bred_again_from_the_records(seed: int) -> None:
+    """As they were when the last trial was proposed, those that rejoined with an earlier trial among them."""
+    study = proposer_study(SPACES["choices only"], trials=30, seed=seed, start="cold")
+    space = SearchSpace(study.task.params)
+    watched = Watched(4)
+    trials = play(watched, study, 30, ("finished",))
+    first = {space.key(t.config): t.number for t in reversed(trials)}
+    children = dict(watched.bred)
+    found = watched.generations(ProposalContext(study, trials, 31))
+    assert [g.number for g in found] == [1, *children]
+    assert [t.number for t in found[0].members] == [1, 2, 3, 4]
+    for generation in found[1:]:
+        bred = [first.get(space.key(c)) for c in children[generation.number]]
+        assert [t.number for t in generation.members] == [n for n in bred if n is not None]
+        assert generation.complete == (None not in bred)
+        assert all(told(t)[0] == generation.number for t in generation.fresh)
+    assert all(g.complete for g in found[:-1])
+    assert sum(len(g.members) for g in found) > 30
+    assert [t.number for g in found for t in g.fresh] == list(range(1, 31))
+
+
+def test_generations_end_with_the_last_trial_that_was_bred() -> None:
+    study = proposer_study(SPACES["many"], trials=20)
+    trials = finished("ga:4", study, 10)
+    proposer = GeneticProposer(4)
+    for count, numbers, complete in [(0, [], True), (3, [1], False), (4, [1], True), (5, [1, 2], False)]:
+        found = proposer.generations(ProposalContext(study, trials[:count], count + 1))
+        assert [g.number for g in found] == numbers
+        assert all(g.complete for g in found) == complete
+
+
+def test_generations_after_an_interruption_are_those_without_it() -> None:
+    study = proposer_study(SPACES["choices only"], trials=16, start="cold")
+    unbroken = finished("ga:4", study, 16)
+    broken = play(make_proposer("ga:4"), study, 16, ("finished", "interrupted", "finished"))
+    assert len(broken) > len(unbroken)
+    proposer = GeneticProposer(4)
+    one, other = (
+        [[t.config for t in g.members] for g in proposer.generations(ProposalContext(study, t, len(t) + 1))]
+        for t in (unbroken, broken)
+    )
+    assert one == other
+
+
+def test_trials_drawn_when_nothing_was_left_belong_to_no_generation() -> None:
+    study = proposer_study(SPACES["one integer"], trials=40)
+    trials = finished("ga:2", study, 40)
+    drawn = [t.number for t in trials if t.proposal.reason.startswith("Drawn at random, since")]
+    assert drawn
+    found = GeneticProposer(2).generations(ProposalContext(study, trials, 41))
+    assert {t.number for g in found for t in g.members} == set(range(1, 41)) - set(drawn)
+    assert found[-1].fresh

@@ -90,6 +90,14 @@ def test_a_row_holds_what_the_study_was() -> None:
     assert row.label == "tcs (m)"
 
 
+def test_a_score_that_breaks_a_bound_is_no_best() -> None:
+    spec = make_study(name="c--digits--tcs--4", comparison="c", trials=2)
+    trials = (trial(1, CONFIG, 0.5), trial(2, CONFIG, 0.99, violations=("ms",)))
+    row = row_of(Recorded(spec, trials, "trials"))
+    assert row.values == (0.5, None)
+    assert (row.best, row.infeasible) == (0.5, 1)
+
+
 @pytest.mark.parametrize(
     ("ended", "count", "failure", "state"),
     [

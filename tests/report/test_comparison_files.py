@@ -176,6 +176,46 @@ def test_the_estimate_is_by_method_and_shared_by_jobs() -> None:
     assert progress.seconds_left() == pytest.approx(4 * 15 / 2)
 
 
+def timed(pace: dict[str, float], *, jobs: int, untimed: int = 0) -> Progress:
+    """A study of 10 trials for each task, one trial of which took so many seconds; and some not begun."""
+    tasks = [task(name=name) for name in (*pace, *(f"new{i}" for i in range(untimed)))]
+    specs = {t.name: make_study(t, name=f"c--{t.name}", method="coin", trials=10) for t in tasks}
+    progress = Progress(specs.values(), jobs, clock=lambda: 0.0)
+    for name, seconds in pace.items():
+        progress.take(StudyBegan(specs[name], 0))
+        progress.take(TrialOver(specs[name], ended(1, 0.5, seconds)))
+    return progress
+
+
+def test_the_estimate_is_no_shorter_than_the_longest_study() -> None:
+    assert timed({"slow": 600, "fast": 1}, jobs=2).seconds_left() == pytest.approx(9 * 600)
+    assert timed({"slow": 600, "fast": 1}, jobs=1).seconds_left() == pytest.approx(9 * 601)
+    assert timed({"a": 600, "b": 600, "c": 600}, jobs=2).seconds_left() == pytest.approx(9 * 900)
+
+
+def test_a_method_without_times_takes_those_of_its_task() -> None:
+    digits, other = task(), task(name="other")
+    specs = [
+        make_study(t, name=f"c--{t.name}--{method}", method=method, trials=2)
+        for t, method in ((digits, "coin"), (digits, "expert"), (other, "coin"))
+    ]
+    progress = Progress(specs, 1, clock=lambda: 0.0)
+    for spec, seconds in ((specs[0], 10), (specs[2], 600)):
+        progress.take(TrialOver(spec, ended(1, 0.5, seconds)))
+    assert progress.seconds_left() == pytest.approx(10 + 2 * 10 + 600)
+
+
+def test_tasks_without_times_are_named_and_not_guessed() -> None:
+    assert timed({"a": 10}, jobs=1).time_text() == "0.0 s so far, about 1 min 30 s left"
+    text = timed({"a": 10}, jobs=1, untimed=2).time_text()
+    assert text == "0.0 s so far, about 1 min 30 s left, without 2 tasks not timed yet"
+    progress = timed({"a": 10}, jobs=1, untimed=1)
+    spec = next(iter(progress.cells.values())).spec
+    progress.take(StudyOver(spec, "trials", trials=10))
+    assert progress.time_text() == "0.0 s so far, 1 task not timed yet"
+    assert timed({}, jobs=1, untimed=2).time_text() == "0.0 s so far"
+
+
 def test_the_grid_has_a_mark_per_study() -> None:
     console = Console(width=100, record=True, file=io.StringIO(), force_terminal=True)
     view = LiveProgress(console, Progress(SPECS, 1))

@@ -89,9 +89,43 @@ def test_each_start_has_its_own_tables() -> None:
 def test_over_all_tasks_pairs_are_counted_and_averaged_by_task() -> None:
     line = next(x for x in said({"cold": rows()}).splitlines() if x.startswith("| tcs | 1."))
     # Gains 0.2 and 0.1 on one task, 0 and 0.02 on the other: the mean of 15 and 1 percent.
-    assert line.startswith("| tcs | 1.12 | 3, 1, 0 | +8.00 | +1.00 to +15.00 | 0 of 12 |")
+    assert line.startswith("| tcs | 1.12 | 3, 1, 0 | +8.00 | +1.00 to +15.00 | 0.5 | 0 of 12 |")
     control = next(x for x in said({"cold": rows()}).splitlines() if x.startswith("| random | 1."))
-    assert control.startswith("| random | 1.88 | - | - | - |")
+    assert control.startswith("| random | 1.88 | - | - | - | - |")
+
+
+def test_differences_inside_the_noise_are_ties_and_few_tasks_are_no_evidence() -> None:
+    text = to_markdown("s", suite_sections(SUITE, SIZE, {"cold": rows()}, [RUN], {"one": 0.05}))
+    # Gains 0.2 and 0.1 where the floor is 0.05, and 0 and 0.02 where none is known.
+    assert "| tcs | 1.12 | 2, 2, 0 |" in text
+    assert "over training seeds: one 5.00. Differences of at most 2 times that count as ties." in text
+    assert "No noise floor was measured for two: every difference counts as a win or a loss there." in text
+    assert "An interval over fewer than 6 tasks is too narrow" in text
+
+
+def test_methods_are_compared_over_tasks_that_all_of_them_ran() -> None:
+    found = [
+        *rows(training_seconds=10.0),
+        *(study("one", "gp", seed, 0.65, training_seconds=10.0) for seed in (0, 1)),
+        *(study("three", m, seed, 0.1, training_seconds=100.0) for m in ("random", "tcs") for seed in (0, 1)),
+    ]
+    text = said({"cold": found})
+    shared, whole = text.split("All 3 tasks, of the methods that ran them all; ", 1)
+    shared = shared[shared.index("one, which every method ran; ") :]
+    lines = [line for line in shared.splitlines() if line.startswith(("| random", "| tcs", "| gp"))]
+    assert [line.split(" | ")[0] for line in lines] == ["| random", "| tcs", "| gp"]
+    assert all(line.endswith("| 10.0 |") for line in lines)
+    assert "| tcs | 1.25 |" in whole
+    assert "| 40.0 |" in whole  # the mean of two at 10 s, two at 10 s and two at 100 s
+    assert "What the machine did; means of a study, energy estimated. one, which every method ran" in text
+
+
+def test_methods_without_a_task_in_common_are_said_not_to_compare() -> None:
+    found = [study("one", "random", 0, 0.5), study("two", "tcs", 0, 0.6)]
+    assert "The methods ran different tasks" not in said({"cold": rows()})
+    with pytest.raises(UserError):
+        said({"cold": found}, SUITE.model_copy(update={"control": "grid"}))
+    assert "| - |" in said({"cold": found})
 
 
 def test_scores_of_several_units_are_not_averaged() -> None:

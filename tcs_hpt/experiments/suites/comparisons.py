@@ -79,6 +79,10 @@ class SuiteSize(Frozen):
         """All starts, in the order of their first part."""
         return tuple(dict.fromkeys(start for part in self.parts for start in part.starts))
 
+    def has(self, start: str, seed: int) -> bool:
+        """Whether a study of it has these; a store may hold others, of a version of the suite with more seeds."""
+        return any(start in part.starts and seed < part.seeds for part in self.parts)
+
     @property
     def studies(self) -> int:
         """How many it has in all."""

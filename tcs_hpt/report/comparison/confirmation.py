@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tcs_hpt.compare import Recorded, Winner, again, winners
 from tcs_hpt.records import Trial, score
 from tcs_hpt.report import words
 from tcs_hpt.report.comparison.rows import label
-from tcs_hpt.report.comparison.text import digits_of, fixed, plus_minus
+from tcs_hpt.report.comparison.text import FEW_PAIRS, digits_of, fixed, plus_minus
 from tcs_hpt.report.sections import Grid, Section
-from tcs_hpt.statistics import MeanStd, mean_std, paired_difference, sign_flip_test
+from tcs_hpt.statistics import MeanStd, mean_std, noise_floor, paired_difference, sign_flip_test
 
 START = "the start"
 
@@ -43,17 +43,32 @@ class Confirmed:
         return {seed: score(t) for seed, t in self.trials.items()}
 
 
-def confirmation_sections(
+def confirmations(
     comparison: str, studies: Sequence[Recorded], repeats: Sequence[Recorded]
-) -> list[Section]:
-    """A section for each task whose winners were tried again; none when nothing was.
+) -> list[Confirmed]:
+    """The winners that were tried again, with a score or without; none when nothing was.
 
     Args:
         comparison: Its name.
         studies: Of the comparison.
         repeats: The studies that tried winners again.
     """
-    found = [Confirmed(w, again(comparison, w, repeats)) for w in winners(studies)] if repeats else []
+    return [Confirmed(w, again(comparison, w, repeats)) for w in winners(studies)] if repeats else []
+
+
+def noise_floors(found: Iterable[Confirmed]) -> dict[str, float]:
+    """By task, as far as a configuration of it has two scores."""
+    by_task: dict[str, dict[str, list[float]]] = {}
+    for each in found:
+        if len(each.scores) > 1:  # winners that are equal are one configuration
+            by_task.setdefault(each.winner.spec.task.name, {})[each.winner.digest] = list(
+                each.scores.values()
+            )
+    return {task: noise_floor(list(groups.values())) for task, groups in by_task.items()}
+
+
+def confirmation_sections(found: Sequence[Confirmed]) -> list[Section]:
+    """A section for each task whose winners were tried again and have a score."""
     tasks = list(dict.fromkeys(c.winner.spec.task.name for c in found if c.trials))
     return [_section(task, [c for c in found if c.winner.spec.task.name == task]) for task in tasks]
 
@@ -124,10 +139,12 @@ def _notes(found: Sequence[Confirmed], base: Confirmed | None, digits: int | Non
         for c in found
         if len(c.trials) < most
     ]
-    floor = base.mean.std if base is not None and base.mean is not None else None
+    floor = noise_floors(found).get(found[0].winner.spec.task.name)
     if floor is not None:
         notes.append(
-            f"Noise floor: the same configuration scores {fixed(floor, digits)} apart from seed to seed (standard deviation). Differences "
-            "between single trials below about twice that are not evidence of anything."
+            f"Noise floor: the same configuration scores {fixed(floor, digits)} apart from seed to seed (standard deviation, pooled over "
+            "configurations). Differences between single trials below about twice that are not evidence of anything."
         )
+    if base is not None and most < FEW_PAIRS:
+        notes.append(f"The interval is a bootstrap over seeds; with fewer than {FEW_PAIRS} it is too narrow.")
     return notes

@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from pydantic import ValidationError
 
@@ -20,7 +21,7 @@ from tcs_hpt.compare import Recorded
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import incumbent, ordered
 from tcs_hpt.report import export
-from tcs_hpt.report.comparison.confirmation import confirmation_sections
+from tcs_hpt.report.comparison.confirmation import confirmation_sections, confirmations
 from tcs_hpt.report.comparison.figure import CAPTION, best_so_far
 from tcs_hpt.report.comparison.means import TaskResult
 from tcs_hpt.report.comparison.rows import Row, row_of
@@ -30,6 +31,8 @@ from tcs_hpt.report.pages import page_template, replace_files
 from tcs_hpt.report.sections import Section, to_markdown
 from tcs_hpt.report.tables import exact
 from tcs_hpt.spec import Frozen
+
+Role: TypeAlias = Literal["search", "confirmation"]
 
 HISTORY = "comparison.json"
 TABLE = "table.md"
@@ -100,11 +103,11 @@ def write_files(
     Raises:
         UserError: The folder cannot be written.
     """
-    text = sections(results, history.runs, confirmation_sections(name, studies, repeats))
+    text = sections(results, history.runs, confirmation_sections(confirmations(name, studies, repeats)))
     contents = {
         "rows.csv": to_csv([flat(r) for r in rows]),
         "rows.jsonl": "".join(f"{json_line(r)}\n" for r in rows),
-        "trials.csv": to_csv([t for study in (*studies, *repeats) for t in trial_rows(study)]),
+        "trials.csv": to_csv(all_trials(studies, repeats)),
         TABLE: to_markdown(f"Comparison {name}", text),
         PAGE: render_page(name, results, text, version=version, generated_at=generated_at),
         HISTORY: history.model_dump_json(indent=1) + "\n",
@@ -132,8 +135,21 @@ def flat(row: Row) -> dict[str, Cell]:
     }
 
 
-def trial_rows(study: Recorded) -> list[dict[str, Cell]]:
-    """One row per trial, with its study in front; `place` is its place in the budget, None for interrupted ones."""
+def all_trials(studies: Iterable[Recorded], repeats: Iterable[Recorded]) -> list[dict[str, Cell]]:
+    """One row per trial: of the studies, then of those that tried winners again."""
+    return [
+        *(row for study in studies for row in trial_rows(study)),
+        *(row for study in repeats for row in trial_rows(study, "confirmation")),
+    ]
+
+
+def trial_rows(study: Recorded, role: Role = "search") -> list[dict[str, Cell]]:
+    """One row per trial, with its study in front; `place` is its place in the budget, None for interrupted ones.
+
+    Args:
+        study: The study.
+        role: What it was for: those that try a winner again are no search of the method `random`, which they bear.
+    """
     spec = study.spec
     counted = ordered(study.trials)
     places = {t.number: i for i, t in enumerate(counted, start=1)}
@@ -146,6 +162,8 @@ def trial_rows(study: Recorded) -> list[dict[str, Cell]]:
                 "comparison": spec.comparison,
                 "study": spec.name,
                 "task": spec.task.name,
+                "role": role,
+                "start": spec.start,
                 "method": spec.method,
                 "analysis_model": spec.analysis_model,
                 "optimizer_model": spec.optimizer_model,

@@ -45,7 +45,7 @@ class Row(Frozen):
     mean: float | None = None
     """Of the objective over all trials with a score."""
     values: tuple[float | None, ...] = ()
-    """The objective of each trial that consumed budget, in order; None where it failed."""
+    """The objective of each trial that consumed budget, in order; None where it failed or breaks the objective's bounds."""
     seconds: tuple[float, ...] = ()
     """Choosing and training of each of them [s]."""
     failures: Mapping[str, int] = {}
@@ -142,7 +142,7 @@ def row_of(study: Recorded, failure: str = "") -> Row:
         best_trial=summary.best.number if summary.best else None,
         test=summary.test_metrics,
         mean=math.fsum(s / len(scores) for s in scores) if scores else None,
-        values=tuple(t.value for t in counted),
+        values=tuple(t.value if t.feasible else None for t in counted),
         seconds=tuple(t.proposal.seconds + t.usage.wall_seconds for t in counted),
         failures={kind: len(numbers) for kind, numbers in summary.failures.items()},
         infeasible=len(summary.infeasible),

@@ -18,7 +18,7 @@ from tcs_hpt.report.comparison.means import (
 )
 from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.cost import NOTE as COST_NOTE
-from tcs_hpt.report.cost import cost_grid
+from tcs_hpt.report.cost import Cores, cost_grid
 from tcs_hpt.report.live import STOPPED
 from tcs_hpt.report.sections import Grid, Section
 from tcs_hpt.spec import Frozen
@@ -65,15 +65,15 @@ def sections(
     return [*found, *confirmed, run_section(runs)]
 
 
-def cores_of(runs: Sequence[Run]) -> int:
-    """Cores of the machine that it ran on, the largest if there were several; 0 where nobody wrote them down."""
-    return max((run.cores for run in runs), default=0)
+def cores_of(runs: Sequence[Run]) -> Cores:
+    """Cores of the machine that it ran on, the largest if there were several."""
+    return max((Cores.among(run.cores, run.jobs) for run in runs), default=Cores(0, 0))
 
 
 # -- one task -----------------------------------------------------------------------------------------------
 
 
-def _task_section(result: TaskResult, cores: int) -> Section:
+def _task_section(result: TaskResult, cores: Cores) -> Section:
     objective = result.objective
     better = "higher" if objective.direction == "maximize" else "lower"
     rows = result.rows

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from statistics import fmean
 from types import TracebackType
 from typing import Literal, TextIO
 
@@ -108,26 +109,46 @@ class Progress:
         """Studies in which nothing more will happen."""
         return sum(c.state in ("done", "failed") for c in self.cells.values())
 
+    @property
+    def untimed(self) -> int:
+        """Tasks with something left to do, no trial of which was timed in this run."""
+        return len({cell.spec.task.name for cell in self._open() if self._pace(cell) is None})
+
     def seconds_left(self) -> float | None:
-        """An estimate from the trials of this run, by task and method where there were some; None before the first."""
-        everything = [s for seconds in self._seconds.values() for s in seconds]
-        if not everything:
+        """An estimate from the trials of this run, without the tasks that are `untimed`; None before the first trial.
+
+        A study runs one trial after the other, so the rest takes no less than that of its longest study.
+        """
+        if not self._seconds:
             return None
-        usual = sum(everything) / len(everything)
-        total, open_studies = 0.0, 0
-        for cell in self.cells.values():
-            if cell.state in ("left", "running") and cell.trials < cell.spec.trials:
-                known = self._seconds.get((cell.spec.task.name, cell.label))
-                pace = sum(known) / len(known) if known else usual
-                total += pace * (cell.spec.trials - cell.trials)
-                open_studies += 1
-        return total / max(1, min(self._jobs, open_studies))
+        left = [
+            pace * (cell.spec.trials - cell.trials)
+            for cell in self._open()
+            if (pace := self._pace(cell)) is not None
+        ]
+        return max(sum(left) / self._jobs, max(left, default=0.0))
+
+    def _open(self) -> list[_Cell]:
+        """Studies with trials left to run."""
+        return [c for c in self.cells.values() if c.state in ("left", "running") and c.trials < c.spec.trials]
+
+    def _pace(self, cell: _Cell) -> float | None:
+        """Seconds of a trial: the mean of its task and method, else of its task; None where neither was timed."""
+        task = cell.spec.task.name
+        known = self._seconds.get((task, cell.label)) or [
+            s for (name, _), seconds in self._seconds.items() if name == task for s in seconds
+        ]
+        return fmean(known) if known else None
 
     def time_text(self) -> str:
         """Elapsed time, and what is left."""
+        parts = [f"{words.duration(self.elapsed)} so far"]
         left = self.seconds_left()
-        done = f"{words.duration(self.elapsed)} so far"
-        return done if not left else f"{done}, about {words.duration(left)} left"
+        if left:
+            parts.append(f"about {words.duration(left)} left")
+        if left is not None and self.untimed:
+            parts.append(f"{'without ' if left else ''}{words.count(self.untimed, 'task')} not timed yet")
+        return ", ".join(parts)
 
 
 class PlainProgress:
