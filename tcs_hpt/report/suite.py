@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from tcs_hpt.compare import Recorded
 from tcs_hpt.experiments.suites import Suite, SuiteSize
@@ -200,8 +201,9 @@ def _by_task(
     results: Sequence[TaskResult],
     labels: Sequence[str],
     figure: Callable[[MethodResult], MeanStd | None],
+    metrics: Mapping[str, str] = MappingProxyType({}),
 ) -> Grid:
-    """Methods as rows, tasks as columns."""
+    """Methods as rows, tasks as columns; a task that `metrics` does not name has its objective's."""
     cells = {
         (result.task, method.label): _written(suite, figure(method))
         for result in results
@@ -209,16 +211,16 @@ def _by_task(
     }
     return Grid(
         title=f"{title}{f', {suite.unit}' if suite.unit else ''}",
-        columns=("method", *(_column(r) for r in results)),
+        columns=("method", *(_column(r, metrics.get(r.task, r.objective.metric)) for r in results)),
         rows=tuple(
             (label, *(cells.get((r.task, label), words.MISSING) for r in results)) for label in labels
         ),
     )
 
 
-def _column(result: TaskResult) -> str:
+def _column(result: TaskResult, metric: str) -> str:
     worse = "" if result.objective.direction == "maximize" else " (lower is better)"
-    return f"{result.task}: {result.objective.metric}{worse}"
+    return f"{result.task}: {metric}{worse}"
 
 
 def _tests(suite: Suite, results: Sequence[TaskResult], labels: Sequence[str]) -> list[Grid]:
@@ -231,7 +233,7 @@ def _tests(suite: Suite, results: Sequence[TaskResult], labels: Sequence[str]) -
     def test(method: MethodResult) -> MeanStd | None:
         return method.test(own[method.rows[0].task])
 
-    return [_by_task("Test score of that best trial, which no method saw", suite, tested, labels, test)]
+    return [_by_task("Test score of that best trial, which no method saw", suite, tested, labels, test, own)]
 
 
 def _written(suite: Suite, value: MeanStd | None) -> str:

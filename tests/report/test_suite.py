@@ -147,6 +147,8 @@ def test_test_scores_have_a_table_where_there_are_some() -> None:
     found = [r.model_copy(update={"metric": "val_score", "test": {"test_score": 0.25}}) for r in rows()]
     assert "Test score of that best trial, which no method saw, percent" in said({"cold": found})
     assert "| tcs | 25.00 +- 0.00 | 25.00 +- 0.00 |" in said({"cold": found})
+    assert "| method | one: test_score | two: test_score |" in said({"cold": found})
+    assert "| method | one: val_score | two: val_score |" in said({"cold": found})
     assert "Test score" not in said({"cold": rows()})
 
 
