@@ -84,7 +84,7 @@ def _section(task: str, found: Sequence[Confirmed]) -> Section:
         title=f"{task}: the winners again, on {words.count(len(seeds), 'fresh training seed')}",
         lead=(
             f"The best configuration of each method over all its studies by {objective.metric}, trained again. What it had when it "
-            "was found is lucky as well as good; the difference is paired over the fresh seeds, and positive is better.",
+            f"was found is lucky as well as good{'; the difference is paired over the fresh seeds, and positive is better' if base else ''}.",
         ),
         grids=(
             Grid(
