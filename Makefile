@@ -10,7 +10,7 @@ demo: $(VENV)/.demo-installed    ## a small model tunes a real one, live
 	$(BIN)/tcs-hpt tune mlp_digits --trials 10
 
 test: $(VENV)/.dev-installed     ## everything that needs no server, GPU or account
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --max-worker-restart 0  # a restarted worker can wait for ever (pytest-xdist, issue 1378)
 
 check: $(VENV)/.dev-installed    ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -109,6 +109,13 @@ class ResNetChecks:
         assert len([c for c in convolutions if c.kernel_size != (1, 1)]) + 1 == 18  # and the last layer
         assert sum(p.numel() for p in model.parameters()) == self.weights
 
+    @pytest.mark.parametrize("profile", [None, "smoke", "quick", "paper"])
+    def test_no_size_is_too_narrow_for_onednn(self, profile: str | None) -> None:
+        """Below 8 channels its 1x1 convolution overwrites memory on processors without AVX-512: crashes, or no end."""
+        width = load_task(self.task).spec.with_profile(profile).fixed["width"]
+        assert isinstance(width, int)
+        assert width >= 8
+
     def test_values_of_pixels_are_scaled_by_what_the_training_images_have(
         self, train: Train, made: list[tuple[Any, Any]], script: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
