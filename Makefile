@@ -9,8 +9,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 demo: $(VENV)/.demo-installed    ## a small model tunes a real one, live
 	$(BIN)/tcs-hpt tune mlp_digits --trials 10
 
+# A restarted test process can wait for ever (pytest-xdist, issue 1378), so that none is.
 test: $(VENV)/.dev-installed     ## everything that needs no server, GPU or account
-	$(BIN)/python -m pytest -n 2 --dist loadscope --max-worker-restart 0  # a restarted worker can wait for ever (pytest-xdist, issue 1378)
+	$(BIN)/python -m pytest -n 2 --dist loadscope --max-worker-restart 0
 
 check: $(VENV)/.dev-installed    ## formatting, lint, types
 	$(BIN)/ruff format --check .
