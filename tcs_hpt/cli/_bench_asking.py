@@ -154,4 +154,4 @@ def tell_asking(
         version=__version__,
         generated_at=utc_now(),
     )
-    told(database, suite.title, text, folder, ["bench", "report", suite.name, "--size", size], quiet=quiet)
+    told(database, suite.title, text, folder, suite.report_words(size), quiet=quiet)

@@ -90,7 +90,7 @@ def tell_comparisons(
         studies={s: _studies(suite, size, s, database) for s in wanted.starts},
         repeats={s: repeats_of(database, suite.comparison(size, s)) for s in wanted.starts},
     )
-    told(database, suite.title, text, folder, ["bench", "report", suite.name, "--size", size], quiet=quiet)
+    told(database, suite.title, text, folder, suite.report_words(size), quiet=quiet)
 
 
 def _planned(suite: Suite, size: str, start: Start, models: ModelPool, model: str) -> list[PlannedStudy]:

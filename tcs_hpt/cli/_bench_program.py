@@ -89,7 +89,7 @@ def tell_program(
                 f"the results cannot be copied to {folder}: {reason}",
                 hint=f"They are safe in {home / RESULTS}. Choose another --output folder, or leave it out.",
             ) from error
-    told(database, suite.title, text, folder, ["bench", "report", suite.name, "--size", size], quiet=quiet)
+    told(database, suite.title, text, folder, suite.report_words(size), quiet=quiet)
 
 
 def _results(suite: ProgramSuite, size: str, database: Store) -> Path:

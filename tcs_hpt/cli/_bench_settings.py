@@ -69,5 +69,4 @@ def tell_settings(
         version=__version__,
         generated_at=utc_now(),
     )
-    again = ["bench", "report", suite.name, "--size", size]
-    told(database, suite.title, text, output or home, again, quiet=quiet)
+    told(database, suite.title, text, output or home, suite.report_words(size), quiet=quiet)

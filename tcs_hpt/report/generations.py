@@ -11,10 +11,12 @@ from tcs_hpt.compare import Recorded
 from tcs_hpt.experiments.suites import Generations
 from tcs_hpt.loop import as_proposers_see
 from tcs_hpt.proposers import GeneticProposer, ProposalContext, make_proposer
+from tcs_hpt.proposers.genetic import Generation
 from tcs_hpt.records import incumbent, ordered, score
 from tcs_hpt.report import figures, words
 from tcs_hpt.report.comparison.rows import row_of
 from tcs_hpt.report.comparison.text import digits_of, fixed, plus_minus
+from tcs_hpt.report.export import Cell
 from tcs_hpt.report.sections import Grid, Section
 from tcs_hpt.spec import Objective
 from tcs_hpt.statistics import MeanStd, mean_std
@@ -107,11 +109,42 @@ def lineages(studies: Iterable[Recorded]) -> list[Lineage]:
     ]
 
 
-def _run(study: Recorded) -> Run:
+def generation_rows(studies: Iterable[Recorded]) -> list[dict[str, Cell]]:
+    """One row per generation of every complete study of a method that breeds; `best` is empty where no member has a score.
+
+    `members` are the numbers of the trials that belong to it, one that rejoined as often as it did.
+
+    Raises:
+        UserError: The package `deap` is missing, with which generations are bred again.
+    """
+    return [
+        {
+            "study": study.spec.name,
+            "task": study.spec.task.name,
+            "start": study.spec.start,
+            "method": study.spec.method,
+            "study_seed": study.spec.seed,
+            "generation": each.number,
+            "complete": each.complete,
+            "members": " ".join(str(t.number) for t in each.members),
+            "best": score(best) if (best := incumbent(each.members, study.spec.task.objective)) else None,
+        }
+        for study in studies
+        if study.complete and study.spec.method.partition(":")[0] == "ga"
+        for each in _bred(study)
+    ]
+
+
+def _bred(study: Recorded) -> list[Generation]:
     spec, trials = as_proposers_see(study.spec, study.trials)
     proposer = make_proposer(spec.method)
     assert isinstance(proposer, GeneticProposer)
-    found = proposer.generations(ProposalContext(spec, trials, len(study.trials) + 1))
+    return proposer.generations(ProposalContext(spec, trials, len(study.trials) + 1))
+
+
+def _run(study: Recorded) -> Run:
+    spec, trials = as_proposers_see(study.spec, study.trials)
+    found = _bred(study)
     best = {g.number: incumbent(g.members, spec.task.objective) for g in found}
     inside = {t.number for g in found for t in g.members}
     return Run(

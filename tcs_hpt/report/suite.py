@@ -27,7 +27,7 @@ from tcs_hpt.report.comparison.text import STARTS, Run, cores_of, run_section
 from tcs_hpt.report.cost import NOTE as COST_NOTE
 from tcs_hpt.report.cost import Cores
 from tcs_hpt.report.folder import write_folder
-from tcs_hpt.report.generations import ByGeneration, generation_sections, lineages
+from tcs_hpt.report.generations import ByGeneration, generation_rows, generation_sections, lineages
 from tcs_hpt.report.sections import Grid, Section
 from tcs_hpt.report.suite_figure import CAPTION, PUBLISHED, BestByTask
 from tcs_hpt.report.suite_totals import labels_of, total_grids, total_notes
@@ -37,6 +37,7 @@ from tcs_hpt.statistics import MeanStd
 
 ROWS = "rows.csv"
 TRIALS = "trials.csv"
+GENERATIONS = "generations.csv"
 
 
 def suite_sections(
@@ -121,6 +122,7 @@ def write_suite(
             text[-1:-1] = generation_sections(suite.generations, found, start)
     for start, each in confirmed.items():
         text[-1:-1] = [replace(s, title=f"Start {start}: {s.title}") for s in confirmation_sections(each)]
+    bred = None if suite.generations is None else generation_rows(chain(*studies.values()))
     drawn: dict[str, BestByTask | Ways | ByGeneration] = {**scores, **more}
     captions = {key: trajectories.CAPTION if key.endswith("-ways") else generations.CAPTION for key in more}
     written = [section for section in text if section.task not in more]
@@ -132,6 +134,7 @@ def write_suite(
         {
             ROWS: [flat(row) for found in rows.values() for row in found],
             TRIALS: all_trials(chain(*studies.values()), chain(*repeats.values())),
+            **({} if bred is None else {GENERATIONS: bred}),
         },
         version=version,
         generated_at=generated_at,

@@ -65,6 +65,7 @@ def test_a_suite_runs_is_reported_and_continued(
     folder = tmp_path / "home" / "comparisons" / "mine-smoke"
     table = (folder / "table.md").read_text()
     assert table in done.stdout
+    assert f"\nagain:  tcs-hpt bench report {suite} --size smoke\n" in done.stdout
     assert "tcs (scripted:first)" in table
     assert f"tcs-hpt bench run {suite} --size smoke" in table
     assert (folder / "report.html").exists()
@@ -245,6 +246,7 @@ def test_settings_are_trained_once_and_told(tmp_path: Path, environment: dict[st
     with (folder / "rows.csv").open() as file:
         rows = {(row["setting"], row["seed"]): row for row in csv.DictReader(file)}
     assert len(rows) == 4
+    assert f"\nagain:  tcs-hpt bench report {command[-1]} --size quick\n" in done.stdout
     assert float(rows["low", "0"]["value"]) != float(rows["high", "0"]["value"])
     assert hpt(environment, *command, "--quiet").stdout.strip() == str(folder / "table.md")
     with Store.open(environment["TCS_HPT_STORE"]) as store:
@@ -292,6 +294,7 @@ def test_a_program_of_the_checkout_is_a_suite(tmp_path: Path, environment: dict[
     table = (tmp_path / "home" / "comparisons" / "own-quick" / "table.md").read_text()
     assert table in done.stdout
     assert "| random |" in table
+    assert f"\nagain:  tcs-hpt bench report {path} --size quick\n" in done.stdout
     assert re.search(
         r"## How it was run\n\n20\S+: `tcs-hpt bench run \S*own.toml`\n\ntcs-hpt \S+, Python", table
     )

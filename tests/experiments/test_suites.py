@@ -53,6 +53,16 @@ def written(folder: Path, text: str = SMALL, old: str = "", new: str = "") -> Pa
     return path
 
 
+def test_the_suite_of_the_docs_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "suites.md").read_text(encoding="utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text(page.partition("```toml\n")[2].partition("```")[0])
+    suite = load_suite(str(path))
+    assert isinstance(suite, Suite)
+    assert suite.size("quick").studies == 12
+    assert suite.report_words("quick") == ["bench", "report", str(path), "--size", "quick"]
+
+
 def test_a_part_takes_from_the_suite_what_it_does_not_name(tmp_path: Path) -> None:
     suite = read_suite(written(tmp_path))
     assert isinstance(suite, Suite)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -56,6 +57,17 @@ def parents(trials: Sequence[Trial]) -> dict[int, set[int]]:
             numbers = {int(n) for n in born.groups()[1:] if n}
             found.setdefault(int(born[1]) - 1, set()).update(numbers)
     return found
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def last(study: Recorded) -> int:
+    """Number of the last generation."""
+    (found,) = lineages([study])
+    return found.runs[0].last
 
 
 def beside(alone: Recorded) -> str:
@@ -192,7 +204,8 @@ def test_scores_that_break_bounds_are_no_best() -> None:
 def test_the_suite_draws_them(tmp_path: Path) -> None:
     suite = load_suite("autollm-ga")
     assert isinstance(suite, Suite)
-    studies = [bred(8), stopped(bred(30, seed=1, space=SPACES["many"]), 10), bred(2, method="random")]
+    played = [bred(8), stopped(bred(30, seed=1, space=SPACES["many"]), 10), bred(2, method="random")]
+    studies = [replace(s, spec=s.spec.model_copy(update={"name": f"s{i}"})) for i, s in enumerate(played)]
     rows = [row_of(s).model_copy(update={"task": "qlora_summarization"}) for s in studies]
     written = write_suite(
         tmp_path,
@@ -207,6 +220,16 @@ def test_the_suite_draws_them(tmp_path: Path) -> None:
     assert (tmp_path / "cold-generations.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "report.html").read_text()
     assert page.count("<svg") == 2
+    tried = {(r["study"], r["number"]): float(r["value"]) for r in read_csv(tmp_path / "trials.csv")}
+    bred_again = read_csv(tmp_path / "generations.csv")
+    assert [int(r["generation"]) for r in bred_again] == [
+        n for s in studies[:2] for n in range(1, 1 + last(s))
+    ]
+    for row in bred_again:
+        members = row["members"].split()
+        assert float(row["best"]) == max(tried[row["study"], number] for number in members)
+        assert (row["complete"] == "true") == (len(members) == 4)
+    assert [r["complete"] for r in bred_again].count("false") == 1
     assert "the line that fits the complete ones best" in page
     assert any("best val_accuracy of each generation" in section.title for section in written)
     assert ByGeneration([]).svg("g").count("no complete study of a genetic algorithm yet") == 1

@@ -79,7 +79,7 @@ def load_suite(name: str) -> AnySuite:
             f"there is no suite {name!r}",
             hint=f"{meant(name, known, 1)}Suites: {', '.join(known)}. Or give the path of a .toml file.",
         )
-    return read_suite(path)
+    return read_suite(path).asked_as(name)
 
 
 def read_suite(path: Path) -> AnySuite:
@@ -103,5 +103,5 @@ def read_suite(path: Path) -> AnySuite:
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UserError(
             f"{path} does not describe a suite: {place}: {first['msg']}",
-            hint="See benchmarks/table1.toml for one that does.",
+            hint="docs/suites.md shows one that does.",
         ) from error

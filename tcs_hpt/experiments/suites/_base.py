@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias, TypeVar, get_args
+from typing import Literal, Self, TypeAlias, TypeVar, get_args
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from tcs_hpt.catalog.wording import meant
 from tcs_hpt.errors import UserError
@@ -23,6 +23,17 @@ class Described(Frozen):
     name: str
     title: str
     description: str = ""
+
+    _asked: str = PrivateAttr("")
+
+    def asked_as(self, words: str) -> Self:
+        """The same suite, named on the command line by these words: its name, or the path of its file."""
+        self._asked = words
+        return self
+
+    def report_words(self, size: str) -> list[str]:
+        """The words of the command that tells of it again."""
+        return ["bench", "report", self._asked or self.name, "--size", size]
 
 
 def size_of(suite: str, sizes: Mapping[Size, AnySize], name: str) -> AnySize:
