@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from tcs_hpt import __version__
 from tcs_hpt.cli._compare_results import repeats_of, this_run, told, usual_folder
-from tcs_hpt.cli._comparing import How, carry_out, task_entry
+from tcs_hpt.cli._comparing import How, carry_out, task_entry, trials_left
 from tcs_hpt.cli._shared import open_model
 from tcs_hpt.compare import ModelPool, PlannedStudy, Recorded, parse_contenders, plan, studies_of
 from tcs_hpt.experiments.suites import Suite, SuiteSize
@@ -19,6 +20,7 @@ from tcs_hpt.loop import utc_now
 from tcs_hpt.report.comparison.files import read_history, rows_of
 from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import Run
+from tcs_hpt.report.comparison.views import Timings
 from tcs_hpt.report.suite import write_suite
 from tcs_hpt.spec import Start
 from tcs_hpt.store import Store
@@ -50,8 +52,10 @@ def run_comparisons(
         planned = {
             start: _planned(suite, size, start, models, model or wanted.model) for start in wanted.starts
         }
-        for studies in planned.values():
+        timings = Timings()
+        for i, studies in enumerate(planned.values(), start=1):
             comparison = studies[0].spec.comparison
+            following = [trials_left(each, database, how.confirm) for each in list(planned.values())[i:]]
             _, interrupted = carry_out(
                 studies,
                 models,
@@ -61,6 +65,8 @@ def run_comparisons(
                 folder=usual_folder(database, comparison),
                 run=this_run(database, store, comparison, comparison, how.jobs),
                 against=suite.control,
+                timings=timings,
+                later=sum(following, Counter()),
             )
             if interrupted:
                 break

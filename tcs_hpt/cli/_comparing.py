@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +23,19 @@ from tcs_hpt.compare import (
     StudyOver,
     TaskEntry,
     Update,
+    confirmation,
     enter,
     plan_confirmation,
     studies_of,
     winners,
 )
 from tcs_hpt.loop import prepare, visible_devices
+from tcs_hpt.records import ordered
 from tcs_hpt.report.comparison.files import rows_of
 from tcs_hpt.report.comparison.means import task_results
 from tcs_hpt.report.comparison.rows import Row, row_of
 from tcs_hpt.report.comparison.text import Run
-from tcs_hpt.report.comparison.views import JsonProgress, LiveProgress, PlainProgress, Progress
+from tcs_hpt.report.comparison.views import JsonProgress, LiveProgress, PlainProgress, Progress, Timings
 from tcs_hpt.report.words import count
 from tcs_hpt.store import Store
 
@@ -70,8 +73,22 @@ def carry_out(
     folder: Path,
     run: Run,
     against: str,
+    timings: Timings | None = None,
+    later: Mapping[str, int] | None = None,
 ) -> tuple[list[Row], bool]:
     """Enter the studies, run what is left of them, and write tables and rows of the whole comparison.
+
+    Args:
+        planned: The studies.
+        models: For those that ask one.
+        database: Where they are.
+        console: Where progress is told.
+        how: How they are run.
+        folder: Of the tables and rows.
+        run: This command.
+        against: The control.
+        timings: Of this command so far.
+        later: How many trials this command runs when all this is over, by task.
 
     Returns:
         The rows of all its studies, and whether somebody interrupted.
@@ -84,10 +101,13 @@ def carry_out(
     enter(planned, database)
     note_run(database, name, run)
     again: list[StudyOver] = []
+    timings = timings or Timings()
+    after = Counter(later or {})
     try:
-        overs, interrupted = run_planned(planned, models, database, console, how)
+        confirming = after + _to_confirm(planned, database, how.confirm)
+        overs, interrupted = run_planned(planned, models, database, console, how, timings, confirming)
         if how.confirm and not interrupted:
-            again, interrupted = _confirm(planned, models, database, console, how)
+            again, interrupted = _confirm(planned, models, database, console, how, timings, after)
     except Exception:
         write_results(database, name, folder, [], run, against, trained=True)
         raise  # a bug in one study; what the others found is on disk
@@ -95,8 +115,46 @@ def carry_out(
     return write_results(database, name, folder, overs, run, against, trained=trained), interrupted
 
 
+def trials_left(planned: Sequence[PlannedStudy], database: Store, confirm: int) -> Counter[str]:
+    """How many trials of these studies are left to run, by task, and at most to try winners again on so many seeds."""
+    left: Counter[str] = Counter()
+    known = {s.spec.name: s for s in studies_of(database, planned[0].spec.comparison)}
+    for study in planned:
+        there = known.get(study.spec.name)
+        if there is None or not there.complete:
+            done = 0 if there is None else len(ordered(there.trials))
+            left[study.task.spec.name] += study.spec.trials - done
+    return left + _to_confirm(planned, database, confirm)
+
+
+def _to_confirm(planned: Sequence[PlannedStudy], database: Store, confirm: int) -> Counter[str]:
+    """How many trainings are left that try winners again, by task; while a study runs, the most that there can be.
+
+    That is one winner of each method, and the start if all share it.
+    """
+    if not confirm:
+        return Counter()
+    name = planned[0].spec.comparison
+    found = studies_of(database, name)
+    complete = {s.spec.name for s in found if s.complete}
+    tried = {s.spec.name for s in studies_of(database, confirmation(name)) if s.complete}
+    if all(p.spec.name in complete for p in planned):
+        tasks = {p.task.spec.name: p.task for p in planned}
+        repeats = plan_confirmation(name, winners(found), tasks, confirm)
+        return Counter(p.task.spec.name for p in repeats if p.spec.name not in tried)
+    methods = {(p.task.spec.name, row_of(Recorded(p.spec, (), None)).label) for p in planned}
+    methods |= {(p.task.spec.name, "") for p in planned if p.spec.start != "cold"}
+    return Counter(task for task, _ in methods for _ in range(confirm))
+
+
 def _confirm(
-    planned: Sequence[PlannedStudy], models: ModelPool, database: Store, console: Console, how: How
+    planned: Sequence[PlannedStudy],
+    models: ModelPool,
+    database: Store,
+    console: Console,
+    how: How,
+    timings: Timings,
+    later: Mapping[str, int],
 ) -> tuple[list[StudyOver], bool]:
     """Try the winners again; how that ended, and whether somebody interrupted."""
     name = planned[0].spec.comparison
@@ -104,7 +162,9 @@ def _confirm(
     repeats = plan_confirmation(name, winners(studies_of(database, name)), tasks, how.confirm)
     for study in repeats:
         prepare(study.spec, database)
-    return run_planned(repeats, models, database, console, how) if repeats else ([], False)
+    if not repeats:
+        return [], False
+    return run_planned(repeats, models, database, console, how, timings, later)
 
 
 def _require_control(database: Store, name: str, planned: Sequence[PlannedStudy], against: str) -> None:
@@ -123,9 +183,11 @@ def run_planned(
     database: Store,
     console: Console,
     how: How,
+    timings: Timings | None = None,
+    later: Mapping[str, int] | None = None,
 ) -> tuple[list[StudyOver], bool]:
     """Run what is left; how the studies ended, and whether somebody interrupted."""
-    progress = Progress([p.spec for p in planned], how.jobs)
+    progress = Progress([p.spec for p in planned], how.jobs, timings, later)
     live = (
         LiveProgress(console, progress) if console.is_terminal and not how.as_json and not how.quiet else None
     )

@@ -28,7 +28,7 @@ from tcs_hpt.report.comparison.files import (
 from tcs_hpt.report.comparison.means import task_results
 from tcs_hpt.report.comparison.rows import Row
 from tcs_hpt.report.comparison.text import Run
-from tcs_hpt.report.comparison.views import JsonProgress, LiveProgress, PlainProgress, Progress
+from tcs_hpt.report.comparison.views import JsonProgress, LiveProgress, PlainProgress, Progress, Timings
 from tests.build import study as make_study
 from tests.build import task, trial
 
@@ -151,7 +151,7 @@ UPDATES: list[Update] = [
 
 def test_plain_lines_say_what_happens() -> None:
     stream = io.StringIO()
-    view = PlainProgress(stream, Progress(SPECS, 1, clock=lambda: 0.0))
+    view = PlainProgress(stream, Progress(SPECS, 1, timings=Timings(lambda: 0.0)))
     for update in UPDATES:
         view(update)
     lines = stream.getvalue().splitlines()
@@ -180,7 +180,7 @@ def timed(pace: dict[str, float], *, jobs: int, untimed: int = 0) -> Progress:
     """A study of 10 trials for each task, one trial of which took so many seconds; and some not begun."""
     tasks = [task(name=name) for name in (*pace, *(f"new{i}" for i in range(untimed)))]
     specs = {t.name: make_study(t, name=f"c--{t.name}", method="coin", trials=10) for t in tasks}
-    progress = Progress(specs.values(), jobs, clock=lambda: 0.0)
+    progress = Progress(specs.values(), jobs, timings=Timings(lambda: 0.0))
     for name, seconds in pace.items():
         progress.take(StudyBegan(specs[name], 0))
         progress.take(TrialOver(specs[name], ended(1, 0.5, seconds)))
@@ -193,13 +193,24 @@ def test_the_estimate_is_no_shorter_than_the_longest_study() -> None:
     assert timed({"a": 600, "b": 600, "c": 600}, jobs=2).seconds_left() == pytest.approx(9 * 900)
 
 
+def test_what_the_same_command_runs_later_is_in_the_estimate() -> None:
+    timings = Timings(lambda: 0.0)
+    later = {"digits": 6, "other": 5, "done": 0}
+    first = Progress(SPECS[:1], 2, timings, later)
+    first.take(TrialOver(SPECS[0], ended(1, 0.5, 10)))
+    assert first.seconds_left() == pytest.approx(1 * 10 + 6 * 10 / 2)
+    assert first.time_text() == "0.0 s so far, about 40 s left, without 1 task not timed yet"
+    second = Progress(SPECS[1:2], 2, timings)
+    assert second.seconds_left() == pytest.approx(2 * 10)
+
+
 def test_a_method_without_times_takes_those_of_its_task() -> None:
     digits, other = task(), task(name="other")
     specs = [
         make_study(t, name=f"c--{t.name}--{method}", method=method, trials=2)
         for t, method in ((digits, "coin"), (digits, "expert"), (other, "coin"))
     ]
-    progress = Progress(specs, 1, clock=lambda: 0.0)
+    progress = Progress(specs, 1, timings=Timings(lambda: 0.0))
     for spec, seconds in ((specs[0], 10), (specs[2], 600)):
         progress.take(TrialOver(spec, ended(1, 0.5, seconds)))
     assert progress.seconds_left() == pytest.approx(10 + 2 * 10 + 600)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from types import TracebackType
@@ -43,23 +43,61 @@ class _Cell:
         return f"{self.spec.task.name} {self.label} seed {self.spec.seed}"
 
 
+class Timings:
+    """How long trials took, over all that a command runs.
+
+    Args:
+        clock: Seconds that only go forward.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._seconds: dict[tuple[str, str], list[float]] = {}
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the command began."""
+        return self._clock() - self._began
+
+    @property
+    def any(self) -> bool:
+        """Whether any trial was timed."""
+        return bool(self._seconds)
+
+    def add(self, task: str, label: str, seconds: float) -> None:
+        """Note a trial of a task and a method."""
+        self._seconds.setdefault((task, label), []).append(seconds)
+
+    def pace(self, task: str, label: str = "") -> float | None:
+        """Seconds of a trial: the mean of its task and method, else of its task; None where neither was timed."""
+        known = self._seconds.get((task, label)) or [
+            s for (name, _), seconds in self._seconds.items() if name == task for s in seconds
+        ]
+        return fmean(known) if known else None
+
+
 class Progress:
     """What is done, what is running, and how long the rest may take.
 
     Args:
-        studies: All studies of this run.
+        studies: The studies that run now.
         jobs: Studies at the same time.
-        clock: Seconds that only go forward.
+        timings: Of the command so far; new ones if not given.
+        later: How many trials the same command runs when these studies are over, by task.
     """
 
     def __init__(
-        self, studies: Iterable[StudySpec], jobs: int, clock: Callable[[], float] = time.monotonic
+        self,
+        studies: Iterable[StudySpec],
+        jobs: int,
+        timings: Timings | None = None,
+        later: Mapping[str, int] | None = None,
     ) -> None:
         self.cells = {spec.name: _Cell(spec) for spec in studies}
         self._jobs = jobs
-        self._clock = clock
-        self._began = clock()
-        self._seconds: dict[tuple[str, str], list[float]] = {}
+        self._timings = Timings() if timings is None else timings
+        self._later = {task: count for task, count in (later or {}).items() if count}
         self._said: set[str] = set()
 
     def take(self, update: Update) -> _Cell:
@@ -82,7 +120,7 @@ class Progress:
             return
         cell.trials += 1
         seconds = trial.proposal.seconds + trial.usage.wall_seconds
-        self._seconds.setdefault((cell.spec.task.name, cell.label), []).append(seconds)
+        self._timings.add(cell.spec.task.name, cell.label, seconds)
         objective: Objective = cell.spec.task.objective
         if trial.value is not None and (cell.best is None or objective.better(trial.value, cell.best)):
             cell.best = trial.value
@@ -101,8 +139,8 @@ class Progress:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the view was made."""
-        return self._clock() - self._began
+        """Seconds since the command began."""
+        return self._timings.elapsed
 
     @property
     def over(self) -> int:
@@ -111,34 +149,30 @@ class Progress:
 
     @property
     def untimed(self) -> int:
-        """Tasks with something left to do, no trial of which was timed in this run."""
-        return len({cell.spec.task.name for cell in self._open() if self._pace(cell) is None})
+        """Tasks with something left to do, now or later, no trial of which was timed by this command."""
+        left = {cell.spec.task.name for cell in self._open()} | self._later.keys()
+        return sum(self._timings.pace(task) is None for task in left)
 
     def seconds_left(self) -> float | None:
-        """An estimate from the trials of this run, without the tasks that are `untimed`; None before the first trial.
+        """An estimate from the trials of this command, without the tasks that are `untimed`; None before the first trial.
 
-        A study runs one trial after the other, so the rest takes no less than that of its longest study.
+        A study runs one trial after the other, so the rest of those that run takes no less than that of the longest.
         """
-        if not self._seconds:
+        if not self._timings.any:
             return None
         left = [
             pace * (cell.spec.trials - cell.trials)
             for cell in self._open()
-            if (pace := self._pace(cell)) is not None
+            if (pace := self._timings.pace(cell.spec.task.name, cell.label)) is not None
         ]
-        return max(sum(left) / self._jobs, max(left, default=0.0))
+        later = [
+            pace * n for task, n in self._later.items() if (pace := self._timings.pace(task)) is not None
+        ]
+        return max(sum(left) / self._jobs, max(left, default=0.0)) + sum(later) / self._jobs
 
     def _open(self) -> list[_Cell]:
         """Studies with trials left to run."""
         return [c for c in self.cells.values() if c.state in ("left", "running") and c.trials < c.spec.trials]
-
-    def _pace(self, cell: _Cell) -> float | None:
-        """Seconds of a trial: the mean of its task and method, else of its task; None where neither was timed."""
-        task = cell.spec.task.name
-        known = self._seconds.get((task, cell.label)) or [
-            s for (name, _), seconds in self._seconds.items() if name == task for s in seconds
-        ]
-        return fmean(known) if known else None
 
     def time_text(self) -> str:
         """Elapsed time, and what is left."""
