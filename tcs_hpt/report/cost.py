@@ -49,12 +49,17 @@ class Cores(NamedTuple):
         return cls(machine, max(1, machine // jobs) if machine else 0)
 
 
-def choosing_wh(row: Row, cores: Cores) -> float:
-    """Energy that cores use for a study's choosing [Wh]: all that the model has while it answers, one for the rest."""
+def choosing_core_seconds(row: Row, cores: Cores) -> float:
+    """The most core seconds that a study's choosing can have taken: all that the model has while it answers, one for the rest."""
     embedded = row.optimizer_model.startswith("embedded:")
     answering = min(row.model_seconds, row.thinking_seconds)
     computing = answering * (cores.share if embedded else cores.machine)
-    return energy_wh(computing + row.thinking_seconds - answering)
+    return computing + row.thinking_seconds - answering
+
+
+def choosing_wh(row: Row, cores: Cores) -> float:
+    """Energy that cores use for a study's choosing [Wh]."""
+    return energy_wh(choosing_core_seconds(row, cores))
 
 
 def training_wh(row: Row) -> float | None:
@@ -83,6 +88,7 @@ def cost_grid(rows: Mapping[str, Sequence[Row]], cores: Cores) -> Grid:
             "training CPU s",
             *(("training GPU s",) if on_gpus else ()),
             "peak MiB of a trial",
+            "choosing core s, at most",
             "choosing Wh, cores alone",
             "training Wh",
         ),
@@ -92,6 +98,9 @@ def cost_grid(rows: Mapping[str, Sequence[Row]], cores: Cores) -> Grid:
                 f"{fmean(r.training_cpu_seconds for r in found):,.1f}",
                 *((f"{fmean(r.training_gpu_seconds for r in found):,.1f}",) if on_gpus else ()),
                 f"{max(r.peak_memory_mb for r in found):,.0f}",
+                f"{fmean(choosing_core_seconds(r, cores) for r in found):,.1f}"
+                if cores.machine
+                else words.MISSING,
                 f"{fmean(choosing_wh(r, cores) for r in found):.3f}" if cores.machine else words.MISSING,
                 _mean([training_wh(r) for r in found]),
             )

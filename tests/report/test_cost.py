@@ -40,8 +40,10 @@ def test_a_method_costs_the_mean_of_its_studies() -> None:
     first, second = map(training_wh, rows)
     assert first is not None
     assert second is not None
-    assert grid.rows == (("random", "50.0", "500", "0.000", f"{(first + second) / 2:.3f}"),)
-    assert cost_grid({"random": rows}, Cores.among(0, 1)).rows[0][3] == "-"
+    assert grid.rows == (("random", "50.0", "500", "0.0", "0.000", f"{(first + second) / 2:.3f}"),)
+    assert cost_grid({"random": rows}, Cores.among(0, 1)).rows[0][3:5] == ("-", "-")
+    asked = make_row("tcs", 0, 0.5, thinking_seconds=100.0, model_seconds=90.0)
+    assert cost_grid({"tcs": [asked]}, Cores(4, 4)).rows[0][3] == f"{90 * 4 + 10:.1f}"
 
 
 def test_gpus_are_shown_where_somebody_counted() -> None:
