@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.dev import studies
 from benchmarks.dev.choices import COINS, FILE, HINDSIGHT, ChoiceRow, main, markdown, read
 from tcs_hpt.errors import UserError
+from tcs_hpt.llm import opening
 
 
 def choice(method: str, position: int, regret: float, seed: int = 0, **more: object) -> ChoiceRow:
@@ -99,3 +101,22 @@ def test_what_cannot_be_paired_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         assert main(["run", "--positions", positions, "--out", str(tmp_path)]) == 1
         assert "from 2 on" in capsys.readouterr().err
     assert main(["report", str(tmp_path)]) == 1
+
+
+def test_a_model_in_each_process_takes_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[tuple[str, int]] = []
+
+    def opened(name: str, jobs: int = 1) -> tuple[str, str]:
+        asked_for.append((name, jobs))
+        return "model", "reason"
+
+    monkeypatch.setattr(opening, "open_model", opened)
+    monkeypatch.setattr(studies, "_beside", 1)
+    studies._opened.cache_clear()
+    try:
+        studies.run_beside(3)
+        studies._opened("embedded:x")
+        studies._opened("embedded:x")
+    finally:
+        studies._opened.cache_clear()
+    assert asked_for == [("embedded:x", 3)]

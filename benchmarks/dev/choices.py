@@ -32,7 +32,7 @@ from rich.progress import track
 from benchmarks.dev._base import Problem
 from benchmarks.dev.problems import WORST, chosen, regret
 from benchmarks.dev.report import table, with_interval
-from benchmarks.dev.studies import Method, parse_methods, proposer_of, run_trials, study_spec
+from benchmarks.dev.studies import Method, parse_methods, proposer_of, run_beside, run_trials, study_spec
 from benchmarks.dev.variants import LongView
 from tcs_hpt.compare import parse_seeds
 from tcs_hpt.errors import TcsHptError, UserError
@@ -173,7 +173,8 @@ def run(units: Sequence[Unit], folder: Path, *, jobs: int) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     # Fresh interpreters, as in `runner`.
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=run_beside, initargs=(jobs,))
     try:
         done = as_completed([pool.submit(decide, unit) for unit in wanted])
         for future in track(

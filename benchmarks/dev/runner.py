@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.dev import results
-from benchmarks.dev.studies import Method, Row, Unit, run_unit
+from benchmarks.dev.studies import Method, Row, Unit, run_beside, run_unit
 from tcs_hpt.spec import AnswerStyle, Start
 
 
@@ -54,7 +54,8 @@ def _run_all(units: Sequence[Unit], jobs: int) -> Iterator[list[Row]]:
         yield from map(run_unit, units)
         return
     # A fresh interpreter for each worker: torch and OpenMP do not survive a fork.
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=run_beside, initargs=(jobs,))
     try:
         for future in as_completed([pool.submit(run_unit, unit) for unit in units]):
             yield future.result()

@@ -178,11 +178,21 @@ def _asks_a_model(target: str) -> bool:
     return any(p.default is p.empty for p in inspect.signature(factory).parameters.values())
 
 
+_beside = 1
+"""How many processes like this one run side by side."""
+
+
+def run_beside(jobs: int) -> None:
+    """Tell this process that so many like it run side by side, before it opens a model: an embedded one then takes its share of the cores."""
+    global _beside
+    _beside = jobs
+
+
 @lru_cache(maxsize=1)
 def _opened(name: str) -> ChatModel:
     from tcs_hpt.llm.opening import open_model
 
-    return open_model(name)[0]
+    return open_model(name, jobs=_beside)[0]
 
 
 def study_spec(
