@@ -204,7 +204,7 @@ def _control(rows: Sequence[Row], against: str) -> str:
         found = names.get(against, set())
         if len(found) != 1:
             raise UserError(
-                f"--against {against!r} names {'several methods' if found else 'no method'} of the comparison",
+                f"the control {against!r} names {'several methods' if found else 'no method'} of the comparison",
                 hint=f"Choose one of: {', '.join(dict.fromkeys(r.label for r in rows))}.",
             )
         return next(iter(found))
