@@ -101,7 +101,7 @@ def _is_over(here: Here, name: str, seen: int) -> bool:
     except TcsHptError:
         return True
     shown = views.state(study.row, here.now())
-    return study.ended is not None and study.row.last_event <= seen and shown not in _GOING_ON
+    return study.ended is not None and study.newest <= seen and shown not in _GOING_ON
 
 
 _GOING_ON = ("queued", "running", "external")

@@ -74,6 +74,8 @@ class KnownStudy:
     model_reason: str = ""
     ended: StopReason | None = None
     """Why its last run ended; None while it may go on."""
+    newest: int = 0
+    """The newest event that any of this rests on; it may have come after the line was read."""
 
     @property
     def over(self) -> bool:

@@ -64,7 +64,7 @@ class Shelf:
             told = self._store.events(name, kinds=("study_started", "study_ended"))
             fresh = _told(KnownStudy(row, self._store.get_study(name), row.last_event), told)
         elif known.row.last_event == row.last_event:
-            fresh = replace(known, row=row)
+            fresh = replace(known, row=row, newest=max(known.newest, row.last_event))
         else:
             told = self._store.events(name, known.row.last_event, kinds=_KINDS)
             changed = told[-1].seq if told else known.changed
@@ -122,4 +122,5 @@ def _told(study: KnownStudy, told: Sequence[StoredEvent]) -> KnownStudy:
             reason, ended = stored.event.model_reason, None
         elif isinstance(stored.event, StudyEnded):
             ended = stored.event.reason
-    return replace(study, model_reason=reason, ended=ended)
+    newest = max(study.row.last_event, told[-1].seq if told else 0)
+    return replace(study, model_reason=reason, ended=ended, newest=newest)

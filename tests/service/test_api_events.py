@@ -15,6 +15,8 @@ import pytest
 from tcs_hpt.events import EpochReported, StudyEnded, StudyStarted, TrialEnded
 from tcs_hpt.records import EpochRecord
 from tcs_hpt.service.server import bound_socket, url_of
+from tcs_hpt.service.shelf import Shelf
+from tcs_hpt.store import StudyRow
 from tests.build import history, study, task
 from tests.service.api import AT, record
 from tests.service.served import SECONDS, Sent, Served, serving
@@ -77,6 +79,26 @@ def test_a_study_that_goes_on_keeps_its_stream_open(served: Served) -> None:
         assert kinds([next(stream) for _ in range(3)]) == ["study_started", "study_ended", "study_started"]
         served.store.append_event("on", StudyEnded(reason="interrupted"), AT)
         assert kinds(list(stream)) == ["study_ended"]
+
+
+def test_an_end_that_comes_while_the_server_looks_is_sent(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(served.store, history(task())[:1], study(name="live", trials=6), ended=False)
+    looks = 0
+    row_now = Shelf.row
+
+    def row_before_the_end(shelf: Shelf, name: str) -> StudyRow:
+        nonlocal looks
+        row = row_now(shelf, name)
+        looks += 1
+        if looks == 2:  # the first one is whether there is such a study
+            served.store.append_event("live", StudyEnded(reason="patience"), AT)
+        return row
+
+    monkeypatch.setattr(Shelf, "row", row_before_the_end)
+    with served.stream("/studies/live/events") as stream:
+        assert kinds(list(stream))[-2:] == ["trial_ended", "study_ended"]
 
 
 def test_a_paused_study_that_is_resumed_keeps_its_stream(served: Served) -> None:
