@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -106,7 +107,9 @@ def report(
         if not _is_there(suite, size, database):
             raise UserError(
                 f"nothing of suite {suite.name!r} at size {size} is in {database.label}",
-                hint=f"tcs-hpt bench run {name} --size {size}",
+                hint=shlex.join(
+                    ["tcs-hpt", "bench", "run", name, "--size", size, *(["--store", store] if store else [])]
+                ),
             )
         match suite:
             case AskingSuite():

@@ -263,6 +263,9 @@ def test_a_setting_outside_the_space_is_refused_before_anything_runs(
     assert "lr must be between 0.0001 and 1.0" in done.stderr
     nothing = hpt(environment, "bench", "report", str(tmp_path / "rates.toml"))
     assert "nothing of suite 'rates' at size quick" in nothing.stderr
+    store = str(tmp_path / "other.db")
+    other = hpt(environment, "bench", "report", str(tmp_path / "rates.toml"), "--store", store)
+    assert f"rates.toml --size quick --store {store}\n" in other.stderr
 
 
 def test_the_suites_that_are_programs_run_at_smoke_size(tmp_path: Path, environment: dict[str, str]) -> None:
