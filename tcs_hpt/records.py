@@ -91,6 +91,8 @@ class ModelCall(Frozen):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    memory_mb: float | None = None
+    """That the model held when it answered, on its GPU and off it [MiB]; None where its backend cannot know."""
     seed: int = 0
     temperature: float = 0.0
     attempt: int = 1
@@ -178,6 +180,12 @@ class Proposal(Frozen):
     """The text of the state report that the proposer saw; empty when it saw none."""
     seconds: float = 0.0
     """Wall-clock time it took to propose."""
+    cpu_seconds: float | None = None
+    """Processor time of the engine's process meanwhile, with all that its other threads did; None in records before it was counted."""
+    gpu_seconds: float = 0.0
+    """Time in which GPUs computed meanwhile, added up over them; 0 where nobody counted."""
+    gpu_joules: float | None = None
+    """By their own energy counters."""
 
 
 class Usage(Frozen):

@@ -107,6 +107,7 @@ def ask(
                 prompt_tokens=reply.prompt_tokens,
                 completion_tokens=reply.completion_tokens,
                 seconds=reply.seconds,
+                memory_mb=reply.memory_mb,
                 seed=request.seed,
                 temperature=request.temperature,
                 attempt=attempt,

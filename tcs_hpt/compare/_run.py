@@ -16,6 +16,7 @@ from tcs_hpt.compare._recorded import Recorded, recorded
 from tcs_hpt.errors import StoreError, TcsHptError
 from tcs_hpt.events import Event, StopReason, TrialEnded
 from tcs_hpt.execution import Executor, LocalExecutor
+from tcs_hpt.execution.gpu import Gpus
 from tcs_hpt.loop import Study, interruptible
 from tcs_hpt.proposers import make_proposer
 from tcs_hpt.records import Trial, ordered
@@ -247,6 +248,7 @@ class ComparisonRun:
             model=" and ".join(dict.fromkeys(filter(None, (spec.analysis_model, spec.optimizer_model)))),
             model_reason=planned.model_reason,
             task_reference=planned.task.reference,
+            gpus=Gpus() if self._jobs == 1 else None,  # else other studies train meanwhile
         )
         trials = {t.number: t for t in known.trials}
 

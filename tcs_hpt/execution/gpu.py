@@ -1,4 +1,4 @@
-"""What the GPUs of a trial did while it ran, as NVML counts it.
+"""What GPUs did while a trial ran, or while the next one was chosen, as NVML counts it.
 
 NVML counts by device, not by process (in a container it does not even know our processes' numbers), so whatever else runs on the same device is
 counted too. With one device per trial and the model's server elsewhere, the numbers are the trial's own. Without the package `nvidia-ml-py`
@@ -8,11 +8,15 @@ counted too. With one device per trial and the model's server elsewhere, the num
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 MIB = 2**20
+LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,24 @@ class GpuMeter:
         before, after = self._energy, self._energies()
         joules = None if before is None or after is None else (sum(after) - sum(before)) / 1000
         return GpuUsage(self._seconds, self._peak, joules)
+
+    @contextmanager
+    def looking(self, seconds: float = LOOK_SECONDS) -> Iterator[None]:
+        """Look at the devices this often [s], in a thread of its own, until the block is left."""
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(seconds):
+                self.sample(time.monotonic())
+
+        thread = threading.Thread(target=look, name="gpu meter", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self.sample(time.monotonic())
 
     def _read(self, question: str, field: str) -> list[float]:
         """A number of each device; 0 of one that cannot be asked, e.g. a part of a divided device."""

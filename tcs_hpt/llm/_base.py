@@ -55,6 +55,8 @@ class ChatReply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    memory_mb: float | None = None
+    """That the model held when it had answered: weights, caches and work space, on its GPU and off it [MiB]. None where that is not known."""
     finish_reason: Literal["stop", "length"] = "stop"
     tokens: tuple[Token, ...] = ()
     """The answer token by token, when `logprobs` was asked for and the backend knows."""

@@ -30,6 +30,7 @@ from typing import Any
 
 from tcs_hpt.errors import ModelError, ModelUnavailable
 from tcs_hpt.llm._base import ChatReply, ChatRequest
+from tcs_hpt.llm._memory import HeldMemory
 from tcs_hpt.llm.machine import usable_cores
 from tcs_hpt.records import Message
 
@@ -88,7 +89,9 @@ class LlamaCppModel:
         self._context = context
         self._key = secrets.token_hex(16)
         self._engine = import_engine()
-        server = _load(self._engine, path, context, threads or usable_cores(), self._key)
+        self._memory = HeldMemory()
+        with self._memory.loading():
+            server = _load(self._engine, path, context, threads or usable_cores(), self._key)
         self._address = str(server.listening_address)
         self._lanes: dict[str, int] = {}
         self._fixed: dict[int, str] = {}
@@ -112,6 +115,18 @@ class LlamaCppModel:
                 is closed.
         """
         started = time.perf_counter()
+        with self._memory.answering():
+            chunks = self._answer(request)
+        reply = _reply(chunks, seconds=time.perf_counter() - started, memory_mb=self._memory.mb)
+        if request.schema is not None and not _is_constrained(reply):
+            raise ModelError(
+                f"{self._name} answered outside the JSON schema: {reply.text[:60]!r}",
+                hint="The schema holds something that cannot be enforced: check its types, patterns and references.",
+            )
+        return reply
+
+    def _answer(self, request: ChatRequest) -> list[dict[str, Any]]:
+        """The chunks of an answer to the request."""
         slot = self._lanes.setdefault(request.lane, len(self._lanes) % SLOTS)
         fixed = self._fixed_part(request.messages)
         if fixed:
@@ -125,14 +140,7 @@ class LlamaCppModel:
         }
         if request.schema is not None:
             body["grammar"] = self._grammar(request.schema)
-        chunks = self._call("handle_chat_completions", slot, body)
-        reply = _reply(chunks, seconds=time.perf_counter() - started)
-        if request.schema is not None and not _is_constrained(reply):
-            raise ModelError(
-                f"{self._name} answered outside the JSON schema: {reply.text[:60]!r}",
-                hint="The schema holds something that cannot be enforced: check its types, patterns and references.",
-            )
-        return reply
+        return self._call("handle_chat_completions", slot, body)
 
     def token_count(self, text: str) -> int:
         """How many tokens the model's own tokenizer makes of a text."""
@@ -323,7 +331,7 @@ def _is_constrained(reply: ChatReply) -> bool:
     return True
 
 
-def _reply(chunks: list[dict[str, Any]], *, seconds: float) -> ChatReply:
+def _reply(chunks: list[dict[str, Any]], *, seconds: float, memory_mb: float) -> ChatReply:
     choices = [c["choices"][0] for c in chunks if c.get("choices")]
     usage = next(c["usage"] for c in reversed(chunks) if c.get("usage"))
     finish = next((c["finish_reason"] for c in reversed(choices) if c.get("finish_reason")), "stop")
@@ -333,5 +341,6 @@ def _reply(chunks: list[dict[str, Any]], *, seconds: float) -> ChatReply:
         prompt_tokens=usage["prompt_tokens"],
         completion_tokens=usage["completion_tokens"],
         seconds=seconds,
+        memory_mb=memory_mb,
         finish_reason="length" if finish == "length" else "stop",
     )

@@ -111,6 +111,8 @@ class OllamaModel:
         """The largest context window asked for so far."""
         self._confirmed = 0
         """The window that the server was seen to give."""
+        self._memory_mb: float | None = None
+        """That the server said it holds the model in, with this window [MiB]."""
         self._closed = False
         self._server = Server(
             host,
@@ -186,6 +188,7 @@ class OllamaModel:
             prompt_tokens=prompt,
             completion_tokens=completion,
             seconds=time.perf_counter() - started,
+            memory_mb=self._memory_mb,
             finish_reason="length" if answer.was_cut else "stop",
             tokens=tokens_of(answer.text, answer.tokens),
         )
@@ -290,7 +293,9 @@ class OllamaModel:
         if self._confirmed < asked:
             given = None
             with contextlib.suppress(ModelError):  # the answer is here; servers before 0.1.38 cannot say
-                given = next((m.context for m in self._loaded() if m.context is not None), None)
+                found = self._loaded()
+                given = next((m.context for m in found if m.context is not None), None)
+                self._memory_mb = next((m.size / 2**20 for m in found if m.size), None)
             if given is not None and given < asked:
                 window = given
             else:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from tcs_hpt.errors import ModelError, ModelUnavailable
 from tcs_hpt.llm._base import ChatReply, ChatRequest, Token
+from tcs_hpt.llm._memory import MIB, HeldMemory
 from tcs_hpt.llm._thoughts import split_thoughts
 from tcs_hpt.llm.llama_cpp import SPIN_COUNT
 from tcs_hpt.llm.machine import ignores_memory, main_memory
@@ -107,14 +108,16 @@ class TransformersModel:
         self._top_p = top_p
         self._think = think
         self._device = _weights.choose_device(device)
-        self._model, self._tokenizer = _weights.load(
-            source,
-            name=self._name,
-            device=self._device,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            ignore_memory=ignores_memory() if ignore_memory is None else ignore_memory,
-        )
+        self._memory = HeldMemory()
+        with self._memory.loading():
+            self._model, self._tokenizer = _weights.load(
+                source,
+                name=self._name,
+                device=self._device,
+                dtype=dtype,
+                trust_remote_code=trust_remote_code,
+                ignore_memory=ignores_memory() if ignore_memory is None else ignore_memory,
+            )
         self.commit: str = getattr(self._model.config, "_commit_hash", None) or ""
         """Of the files on the Hugging Face Hub; empty for those of a folder."""
         self._may_rest = self._device.type == "cuda" and _weights.can_move(self._model)
@@ -159,7 +162,8 @@ class TransformersModel:
             scored=request.logprobs,
             check=self._require_open,
         )
-        self._generate(request.lane, prompt, sampler, room)
+        with self._memory.answering():
+            self._generate(request.lane, prompt, sampler, room)
         return self._reply(prompt, sampler, seconds=time.perf_counter() - started)
 
     def token_count(self, text: str) -> int:
@@ -274,9 +278,18 @@ class TransformersModel:
             prompt_tokens=len(prompt.ids),
             completion_tokens=sampler.drawn,
             seconds=seconds,
+            memory_mb=self._memory_mb(),
             finish_reason="stop" if sampler.ended else "length",
             tokens=_behind_thoughts(tokens, text, answer) if thoughts else tokens,
         )
+
+    def _memory_mb(self) -> float | None:
+        """What it holds, of the main memory or of a CUDA device; other devices do not say."""
+        if self._device.type == "cuda":
+            import torch
+
+            return torch.cuda.max_memory_allocated(self._device) / MIB
+        return self._memory.mb if self._device.type == "cpu" else None
 
     def _decode(self, ids: list[int]) -> str:
         # Thinking tags are special tokens in some models, so special tokens are shown.

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,6 +28,7 @@ from tcs_hpt.events import (
 from tcs_hpt.evidence.memory import Memory, recall
 from tcs_hpt.execution import Executor, Job, recover
 from tcs_hpt.execution.folder import ask_to_stop, take_over_checkpoint
+from tcs_hpt.execution.gpu import Gpus, GpuUsage
 from tcs_hpt.loop import _recovery
 from tcs_hpt.loop._devices import DevicePool, visible_devices
 from tcs_hpt.loop._fidelity import require_fidelity
@@ -78,6 +79,7 @@ class Study:
         model: Name of the language model, for the record.
         model_reason: Why this one.
         task_reference: The task as a command line names it, for the record.
+        gpus: Whose use is counted while a configuration is chosen and nothing of this study is trained; None where others use them meanwhile.
         now: The clock of the records.
     """
 
@@ -95,6 +97,7 @@ class Study:
     model: str = ""
     model_reason: str = ""
     task_reference: str = ""
+    gpus: Gpus | None = None
     now: Callable[[], str] = utc_now
     _thinking: bool = field(default=False, init=False)
     _stopping: bool = field(default=False, init=False)
@@ -155,6 +158,15 @@ class Study:
             reason = self._trials(owner, pool, lambda: earlier + time.monotonic() - began)
             self._tell(StudyEnded(reason=reason))
             return reason
+
+    def settle(self) -> None:
+        """Record how the trials of dead engines ended, and start none.
+
+        Raises:
+            StoreError: The database cannot be written, or another engine took over one of them.
+        """
+        with Ownership(self.store, self.spec.name) as owner:
+            self._recovered(owner)
 
     def stop(self) -> None:
         """End the running trials, record them as interrupted and let `run` return `interrupted`, as a first Ctrl-C does.
@@ -234,14 +246,28 @@ class Study:
     def _propose(self, trials: Sequence[Trial], number: int) -> Proposal | None:
         """Ask the proposer; Ctrl-C while it thinks loses nothing but the thought."""
         self._thinking = True
-        began = time.perf_counter()
+        began, computed = time.perf_counter(), time.process_time()
+        meter = (
+            None
+            if self.gpus is None or self._running
+            else self.gpus.meter(",".join(self.devices or ()), time.monotonic())
+        )
         try:
             spec, seen = as_proposers_see(self.spec, trials)
             context = ProposalContext(spec, seen, number, self._tell, self.memory)
-            proposal = self.proposer.propose(context)
+            with nullcontext() if meter is None else meter.looking():
+                proposal = self.proposer.propose(context)
             if proposal is None:
                 return None
-            return proposal.model_copy(update={"seconds": time.perf_counter() - began})
+            gpu = GpuUsage() if meter is None else meter.usage()
+            return proposal.model_copy(
+                update={
+                    "seconds": time.perf_counter() - began,
+                    "cpu_seconds": time.process_time() - computed,
+                    "gpu_seconds": gpu.seconds,
+                    "gpu_joules": gpu.joules,
+                }
+            )
         except KeyboardInterrupt:
             if not self._stopping:
                 raise

@@ -6,7 +6,8 @@ The estimate is that of Green Algorithms (Lannelongue, Grealey and Inouye, Advan
 
 with their 12 W for a core of an unknown processor and 0.3725 W for a GB of memory. Ours differs in that nothing is added for cooling (their
 factor for a data centre is 1.67), a core counts for the time that it computed, and the energy of GPUs is not estimated but read from
-their own counters, for training alone: a model's server may be anywhere, and what its GPU uses is not known here.
+their own counters. While a configuration is chosen they are read where nothing else of this command uses them; what the GPU of a
+server on another machine does is not known here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from tcs_hpt.report.sections import Grid
 CORE_WATTS = 12.0
 MEMORY_WATTS = 0.3725
 """Of a GB."""
+IN_PROCESS = ("embedded:", "transformers:")
+"""What the names of models begin with that compute in the process that asks them."""
 
 
 def energy_wh(core_seconds: float, seconds: float = 0.0, memory_mb: float = 0.0) -> float:
@@ -50,16 +53,30 @@ class Cores(NamedTuple):
 
 
 def choosing_core_seconds(row: Row, cores: Cores) -> float:
-    """The most core seconds that a study's choosing can have taken: all that the model has while it answers, one for the rest."""
-    embedded = row.optimizer_model.startswith("embedded:")
+    """The most core seconds that a study's choosing can have taken.
+
+    What its process computed meanwhile, which may be for other studies too, and all cores while a server answers. Where it was not
+    counted: all cores that the model has while it answers, one for the rest.
+    """
+    models = [name for name in (row.analysis_model, row.optimizer_model) if name]
+    here = all(name.startswith(IN_PROCESS) for name in models)
+    embedded = bool(models) and all(name.startswith("embedded:") for name in models)
     answering = min(row.model_seconds, row.thinking_seconds)
     computing = answering * (cores.share if embedded else cores.machine)
-    return computing + row.thinking_seconds - answering
+    if row.thinking_cpu_seconds is None:
+        return computing + row.thinking_seconds - answering
+    return row.thinking_cpu_seconds if here else computing + row.thinking_cpu_seconds
 
 
-def choosing_wh(row: Row, cores: Cores) -> float:
-    """Energy that cores use for a study's choosing [Wh]."""
-    return energy_wh(choosing_core_seconds(row, cores))
+def choosing_wh(row: Row, cores: Cores) -> float | None:
+    """Energy of a study's choosing [Wh]; the model is taken to have held its memory for that long.
+
+    None where it used a GPU without a counter of its energy.
+    """
+    if row.thinking_gpu_seconds and not row.thinking_gpu_joules:
+        return None
+    of_cores = energy_wh(choosing_core_seconds(row, cores), row.thinking_seconds, row.model_memory_mb or 0.0)
+    return of_cores + row.thinking_gpu_joules / 3600
 
 
 def training_wh(row: Row) -> float | None:
@@ -81,6 +98,7 @@ def cost_grid(rows: Mapping[str, Sequence[Row]], cores: Cores) -> Grid:
         cores: Of the machine.
     """
     on_gpus = any(r.training_gpu_seconds for found in rows.values() for r in found)
+    chosen_on_gpus = any(r.thinking_gpu_seconds for found in rows.values() for r in found)
     return Grid(
         title="What the machine did; means of a study, energy estimated",
         columns=(
@@ -89,7 +107,9 @@ def cost_grid(rows: Mapping[str, Sequence[Row]], cores: Cores) -> Grid:
             *(("training GPU s",) if on_gpus else ()),
             "peak MiB of a trial",
             "choosing core s, at most",
-            "choosing Wh, cores alone",
+            *(("choosing GPU s",) if chosen_on_gpus else ()),
+            "peak MiB of a model",
+            "choosing Wh",
             "training Wh",
         ),
         rows=tuple(
@@ -101,13 +121,20 @@ def cost_grid(rows: Mapping[str, Sequence[Row]], cores: Cores) -> Grid:
                 f"{fmean(choosing_core_seconds(r, cores) for r in found):,.1f}"
                 if cores.machine
                 else words.MISSING,
-                f"{fmean(choosing_wh(r, cores) for r in found):.3f}" if cores.machine else words.MISSING,
+                *((f"{fmean(r.thinking_gpu_seconds for r in found):,.1f}",) if chosen_on_gpus else ()),
+                _largest([r.model_memory_mb for r in found]),
+                _mean([choosing_wh(r, cores) for r in found]) if cores.machine else words.MISSING,
                 _mean([training_wh(r) for r in found]),
             )
             for label, found in rows.items()
             if found
         ),
     )
+
+
+def _largest(memory: Sequence[float | None]) -> str:
+    known = [size for size in memory if size is not None]
+    return f"{max(known):,.0f}" if known else words.MISSING
 
 
 def _mean(energies: Sequence[float | None]) -> str:
@@ -117,6 +144,7 @@ def _mean(energies: Sequence[float | None]) -> str:
 
 NOTE = (
     f"Energy is estimated, not measured: {CORE_WATTS:.0f} W for each core that computes and {MEMORY_WATTS} W for each GB of memory (Green Algorithms, "
-    "2021), without cooling; while a model answers, all cores count that it may use, wherever it runs, and no GPU. In training GPUs count by their own energy counters."
+    "2021), without cooling. In choosing, what the process computed counts, for other studies too; where that is not known, and while a server answers, all cores count that the model may use. "
+    "GPUs count by their own energy counters, in choosing only where one study ran at a time. The memory of a model is what its server names or what the process took for it; - where nobody knows."
 )
 """Belongs below every such table."""

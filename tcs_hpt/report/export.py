@@ -39,6 +39,10 @@ _NUMBERS = (
     "gpu_memory_mb",
     "gpu_joules",
     "thinking_seconds",
+    "thinking_cpu_seconds",
+    "thinking_gpu_seconds",
+    "thinking_gpu_joules",
+    "model_memory_mb",
 )
 _WHOLE = (
     "number",
@@ -108,6 +112,10 @@ def _row(trial: Trial, names: Sequence[str], metrics: Sequence[str]) -> Row:
         "prompt_tokens": sum(c.prompt_tokens for c in calls),
         "completion_tokens": sum(c.completion_tokens for c in calls),
         "thinking_seconds": proposal.seconds if trial.retry_of is None else 0.0,
+        "thinking_cpu_seconds": proposal.cpu_seconds if trial.retry_of is None else 0.0,
+        "thinking_gpu_seconds": proposal.gpu_seconds if trial.retry_of is None else 0.0,
+        "thinking_gpu_joules": proposal.gpu_joules if trial.retry_of is None else None,
+        "model_memory_mb": max((c.memory_mb for c in calls if c.memory_mb is not None), default=None),
         "started_at": trial.started_at or None,
         "seed": trial.seed,
         "retry_of": trial.retry_of,

@@ -5,6 +5,7 @@ Pure: everything is computed from a `StudySpec` and its `Trial`s, in any order.
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -122,6 +123,14 @@ class StudySummary:
     """Wall-clock time of all proposals."""
     model_seconds: float
     """Those of them in which a language model answered."""
+    thinking_cpu_seconds: float | None
+    """Processor time of the engine's process in them; None where a proposal did not count it."""
+    thinking_gpu_seconds: float
+    """Time in which GPUs computed in them; 0 where nobody counted."""
+    thinking_gpu_joules: float
+    """Energy of those GPUs, where they count it."""
+    model_memory_mb: float | None
+    """The most that a language model held; None where none was asked, or none knew."""
     training_seconds: float
     """Wall-clock time of all trials."""
     training_cpu_seconds: float
@@ -304,6 +313,10 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
         completion_tokens=sum(c.completion_tokens for c in calls),
         thinking_seconds=sum(p.seconds for p in proposals),
         model_seconds=sum(c.seconds for c in calls),
+        thinking_cpu_seconds=_sum_if_known([p.cpu_seconds for p in proposals]),
+        thinking_gpu_seconds=sum(p.gpu_seconds for p in proposals),
+        thinking_gpu_joules=sum(p.gpu_joules or 0.0 for p in proposals),
+        model_memory_mb=max((c.memory_mb for c in calls if c.memory_mb is not None), default=None),
         training_seconds=sum(t.usage.wall_seconds for t in everything),
         training_cpu_seconds=sum(t.usage.cpu_seconds for t in everything),
         training_gpu_seconds=sum(t.usage.gpu_seconds for t in everything),
@@ -314,6 +327,11 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
         predictions=tuple(c for c in checks if c is not None),
         test_metrics=unseen_metrics(best) if best else {},
     )
+
+
+def _sum_if_known(parts: Sequence[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return math.fsum(known) if len(known) == len(parts) else None
 
 
 def _stand_in(analysis: Analysis) -> str:

@@ -101,6 +101,7 @@ def rich_trial(number: int, **changes: Any) -> Trial:
         prompt_tokens=7,
         completion_tokens=3,
         seconds=0.1 + 0.2,
+        memory_mb=187.25,
         seed=2**40,
         temperature=0.7,
         problems=("the reply ends too early",),
@@ -128,6 +129,9 @@ def rich_trial(number: int, **changes: Any) -> Trial:
         decision=Decision(accepted=True),
         report="# State\nlr 0.01",
         seconds=1.5,
+        cpu_seconds=2.75,
+        gpu_seconds=0.5,
+        gpu_joules=31.25,
     )
     fields: dict[str, Any] = {
         "number": number,

@@ -17,6 +17,7 @@ from tcs_hpt.catalog import LoadedTask
 from tcs_hpt.errors import ModelUnavailable, UserError
 from tcs_hpt.events import StopReason, Watcher
 from tcs_hpt.execution import Executor, InProcessExecutor, TrialFunction
+from tcs_hpt.execution.gpu import Gpus
 from tcs_hpt.execution.isolated import FUNCTION, IsolatedExecutor, refuse_while_loading
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.llm.opening import open_model
@@ -211,6 +212,7 @@ def tune(
             model=model_names(spec),
             model_reason=reason,
             task_reference=reference,
+            gpus=Gpus(),
         )
         stopped = _watched(study, watchers, shown=progress, apart=isolate)
         return StudyResult(

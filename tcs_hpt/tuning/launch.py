@@ -19,6 +19,7 @@ from pydantic import Field
 from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
 from tcs_hpt.errors import StoreError
 from tcs_hpt.execution import Executor, LocalExecutor
+from tcs_hpt.execution.gpu import Gpus
 from tcs_hpt.execution.interpreter import interpreter
 from tcs_hpt.llm import ChatModel
 from tcs_hpt.llm.opening import open_model
@@ -188,6 +189,7 @@ def make_study(
         model=model_names(spec),
         model_reason=models.reason,
         task_reference=task_reference(loaded, launch.task),
+        gpus=Gpus() if executor is None else None,
     )
 
 

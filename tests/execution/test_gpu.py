@@ -1,65 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from tcs_hpt.execution.gpu import MIB, Gpus, GpuUsage
 from tests.execution.fake_scripts import CLIENT, executor, make_job
-
-
-class Unavailable(Exception):
-    pass
-
-
-@dataclass
-class Device:
-    busy: float = 0.0
-    used: float = 1000 * MIB
-    joules: float | None = 50.0
-
-
-@dataclass
-class FakeNvml:
-    """What `pynvml` says of devices that are set by hand."""
-
-    devices: list[Device]
-    driver: bool = True
-    asked: list[int | str] = field(default_factory=list)
-    NVMLError = Unavailable
-
-    def nvmlInit(self) -> None:
-        if not self.driver:
-            raise Unavailable
-
-    def nvmlDeviceGetCount(self) -> int:
-        return len(self.devices)
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> Device:
-        self.asked.append(index)
-        if index >= len(self.devices):
-            raise Unavailable
-        return self.devices[index]
-
-    def nvmlDeviceGetHandleByUUID(self, name: str) -> Device:
-        self.asked.append(name)
-        return self.devices[0]
-
-    def nvmlDeviceGetUtilizationRates(self, device: Device) -> Any:
-        if device.busy < 0:
-            raise Unavailable
-        return SimpleNamespace(gpu=device.busy)
-
-    def nvmlDeviceGetMemoryInfo(self, device: Device) -> Any:
-        return SimpleNamespace(used=device.used)
-
-    def nvmlDeviceGetTotalEnergyConsumption(self, device: Device) -> int:
-        if device.joules is None:
-            raise Unavailable
-        return round(1000 * device.joules)
+from tests.fake_nvml import Device, FakeNvml
 
 
 def test_busy_time_and_the_rise_of_memory_and_energy_are_counted() -> None:
@@ -74,6 +24,20 @@ def test_busy_time_and_the_rise_of_memory_and_energy_are_counted() -> None:
     usage = meter.usage()
     assert usage.joules == pytest.approx(30.5)
     assert replace(usage, joules=None) == GpuUsage(seconds=2 * 0.5 + 2 * 1.0 + 4 * 0.25, peak_memory_mb=300.0)
+
+
+def test_devices_are_looked_at_in_the_background() -> None:
+    device = Device(busy=100.0)
+    meter = Gpus(FakeNvml([device])).meter("0", now=time.monotonic())
+    assert meter is not None
+    with meter.looking(0.01):
+        time.sleep(0.2)
+        device.busy = 0.0
+        time.sleep(0.1)
+    assert 0.1 < meter.usage().seconds < 0.3
+    with pytest.raises(KeyError), meter.looking(10.0):
+        raise KeyError
+    assert not [t for t in threading.enumerate() if t.name == "gpu meter"]
 
 
 def test_what_a_device_cannot_tell_is_left_out() -> None:

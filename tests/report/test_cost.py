@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tcs_hpt.report.cost import Cores, choosing_wh, cost_grid, energy_wh, training_wh
+from tcs_hpt.report.cost import Cores, choosing_core_seconds, choosing_wh, cost_grid, energy_wh, training_wh
 
 from .test_comparison import make_row
 
@@ -30,6 +30,45 @@ def test_an_embedded_model_has_its_share_of_the_cores() -> None:
     assert choosing_wh(row, Cores.among(4, 2)) == pytest.approx(energy_wh(90 * 4 + 10))  # a server has all
 
 
+def test_what_the_process_computed_counts_where_the_model_is_in_it() -> None:
+    used: dict[str, Any] = {"thinking_seconds": 100.0, "model_seconds": 90.0, "thinking_cpu_seconds": 120.0}
+    row = make_row("tcs", 0, 0.5, **used)
+    here = row.model_copy(update={"analysis_model": "embedded:a", "optimizer_model": "transformers:b"})
+    assert choosing_core_seconds(here, Cores(4, 4)) == 120.0
+    elsewhere = row.model_copy(update={"analysis_model": "ollama:a", "optimizer_model": "embedded:b"})
+    assert choosing_core_seconds(elsewhere, Cores(4, 2)) == 90 * 4 + 120
+    nobody = make_row("gp", 0, 0.5, thinking_seconds=3.0, thinking_cpu_seconds=5.5)
+    assert choosing_core_seconds(nobody, Cores(4, 4)) == 5.5
+
+
+def test_the_model_s_memory_is_shown_and_costs_energy() -> None:
+    held: dict[str, Any] = {"thinking_seconds": 3600.0, "thinking_cpu_seconds": 0.0}
+    rows = [
+        make_row("tcs", 0, 0.5, model_memory_mb=1e9 / 2**20, **held),
+        make_row("tcs", 1, 0.5, model_memory_mb=None, **held),
+    ]
+    rows = [
+        r.model_copy(update={"optimizer_model": "embedded:a", "analysis_model": "embedded:a"}) for r in rows
+    ]
+    grid = cost_grid({"tcs": rows}, Cores(2, 2))
+    assert grid.rows[0][grid.columns.index("peak MiB of a model")] == "954"
+    assert choosing_wh(rows[0], Cores(2, 2)) == pytest.approx(0.3725)
+    assert choosing_wh(rows[1], Cores(2, 2)) == 0
+
+
+def test_gpus_of_choosing_are_shown_where_somebody_counted() -> None:
+    used: dict[str, Any] = {"thinking_seconds": 10.0, "thinking_cpu_seconds": 0.0}
+    plain = make_row("random", 0, 0.5, **used)
+    assert "choosing GPU s" not in cost_grid({"random": [plain]}, Cores(1, 1)).columns
+    on_gpu = make_row("tcs", 0, 0.5, thinking_gpu_seconds=8.0, thinking_gpu_joules=7200.0, **used)
+    assert choosing_wh(on_gpu, Cores(1, 1)) == pytest.approx(2.0)
+    grid = cost_grid({"random": [plain], "tcs": [on_gpu]}, Cores(1, 1))
+    assert [row[grid.columns.index("choosing GPU s")] for row in grid.rows] == ["0.0", "8.0"]
+    silent = on_gpu.model_copy(update={"thinking_gpu_joules": 0.0})
+    grid = cost_grid({"tcs": [silent]}, Cores(1, 1))
+    assert grid.rows[0][grid.columns.index("choosing Wh")] == "-"
+
+
 def test_a_method_costs_the_mean_of_its_studies() -> None:
     used: dict[str, Any] = {"training_seconds": 30.0, "peak_memory_mb": 500.0}
     rows = [
@@ -40,8 +79,8 @@ def test_a_method_costs_the_mean_of_its_studies() -> None:
     first, second = map(training_wh, rows)
     assert first is not None
     assert second is not None
-    assert grid.rows == (("random", "50.0", "500", "0.0", "0.000", f"{(first + second) / 2:.3f}"),)
-    assert cost_grid({"random": rows}, Cores.among(0, 1)).rows[0][3:5] == ("-", "-")
+    assert grid.rows == (("random", "50.0", "500", "0.0", "-", "0.000", f"{(first + second) / 2:.3f}"),)
+    assert cost_grid({"random": rows}, Cores.among(0, 1)).rows[0][3:6] == ("-", "-", "-")
     asked = make_row("tcs", 0, 0.5, thinking_seconds=100.0, model_seconds=90.0)
     assert cost_grid({"tcs": [asked]}, Cores(4, 4)).rows[0][3] == f"{90 * 4 + 10:.1f}"
 

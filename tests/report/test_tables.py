@@ -71,6 +71,24 @@ def test_order_of_trials_does_not_matter() -> None:
     assert summarize_study(make_study(), shuffled) == summarize_study(make_study(), trials)
 
 
+def test_what_choosing_took_is_added_up_and_unknown_where_one_trial_did_not_count() -> None:
+    trials = make_trials()
+    assert summarize_study(make_study(), trials).thinking_cpu_seconds is None
+    assert summarize_study(make_study(), trials).model_memory_mb is None
+    counted = []
+    for number, trial in enumerate(trials):
+        calls = tuple(c.model_copy(update={"memory_mb": 100.0 + number}) for c in trial.proposal.calls)
+        spent = {"cpu_seconds": 2.0, "gpu_seconds": 0.5, "gpu_joules": 7.0, "calls": calls}
+        counted.append(trial.model_copy(update={"proposal": trial.proposal.model_copy(update=spent)}))
+    summary = summarize_study(make_study(), counted)
+    assert summary.thinking_cpu_seconds == 11 * 2.0  # a retry carries its proposal over
+    assert summary.thinking_gpu_seconds == 11 * 0.5
+    assert summary.thinking_gpu_joules == 11 * 7.0
+    assert summary.model_memory_mb == max(c.memory_mb or 0.0 for t in counted for c in t.proposal.calls)
+    uncounted = [counted[0].model_copy(update={"proposal": trials[0].proposal}), *counted[1:]]
+    assert summarize_study(make_study(), uncounted).thinking_cpu_seconds is None
+
+
 @pytest.mark.parametrize("trials", [[], [make_trial(1, failure="crashed", source="start")]])
 def test_nothing_finished(trials: list[Trial]) -> None:
     summary = summarize_study(make_study(), trials)

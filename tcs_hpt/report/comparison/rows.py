@@ -77,6 +77,12 @@ class Row(Frozen):
     thinking_seconds: float = 0.0
     model_seconds: float = 0.0
     """Those of them in which a language model answered."""
+    thinking_cpu_seconds: float | None = None
+    """Processor time of the process that chose, other studies' in it included; None where it was not counted."""
+    thinking_gpu_seconds: float = 0.0
+    thinking_gpu_joules: float = 0.0
+    model_memory_mb: float | None = None
+    """The most that a language model held; None where none was asked, or none knew."""
     training_seconds: float = 0.0
     training_cpu_seconds: float = 0.0
     """Processor time of all trials."""
@@ -163,6 +169,10 @@ def row_of(study: Recorded, failure: str = "") -> Row:
         completion_tokens=summary.completion_tokens,
         thinking_seconds=summary.thinking_seconds,
         model_seconds=summary.model_seconds,
+        thinking_cpu_seconds=summary.thinking_cpu_seconds,
+        thinking_gpu_seconds=summary.thinking_gpu_seconds,
+        thinking_gpu_joules=summary.thinking_gpu_joules,
+        model_memory_mb=summary.model_memory_mb,
         training_seconds=summary.training_seconds,
         training_cpu_seconds=summary.training_cpu_seconds,
         training_gpu_seconds=summary.training_gpu_seconds,

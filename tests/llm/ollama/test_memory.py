@@ -36,6 +36,11 @@ def test_resting_gives_gpu_memory_back(
     assert model.complete(request()).text == EXPECTED
 
 
+def test_the_reply_says_what_the_server_holds(opened: Open) -> None:
+    for _ in range(2):
+        assert opened(QWEN).complete(request()).memory_mb == pytest.approx(QWEN.size / 2**20)
+
+
 def test_a_model_on_another_machine_is_left_alone(
     server: OllamaServer, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,18 @@ def test_an_answer_is_written_in_the_schemas_order_without_free_whitespace(model
     assert list(json.loads(text)) == list(SCHEMA["properties"])
 
 
+def test_the_reply_says_what_the_model_holds_where_its_device_tells(
+    model: TransformersModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model._memory_mb() == model._memory.mb >= 0
+    assert model.complete(request()).memory_mb == model._memory.mb
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3 * 2**20)
+    monkeypatch.setattr(model, "_device", torch.device("cuda"))
+    assert model._memory_mb() == 3
+    monkeypatch.setattr(model, "_device", torch.device("mps"))
+    assert model._memory_mb() is None
+
+
 def test_a_character_in_several_tokens_belongs_to_the_last_of_them(model: TransformersModel) -> None:
     reply = model.complete(request(schema={"enum": ["é日é"]}, logprobs=True))
     assert reply.text == '"é日é"'
