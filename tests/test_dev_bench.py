@@ -5,16 +5,19 @@ import json
 import math
 import warnings
 from functools import partial
+from io import StringIO
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmarks.dev import results
 from benchmarks.dev.__main__ import main
 from benchmarks.dev._base import Problem
+from benchmarks.dev._progress import tracked
 from benchmarks.dev.figures import measure, write
 from benchmarks.dev.problems import WORST, Scale, chosen, problems, regret, scales
 from benchmarks.dev.studies import Method, parse_methods, proposer_of, run_trials, study_spec
@@ -309,3 +312,17 @@ def test_a_mistake_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "no method 'nonsense'" in capsys.readouterr().err
     assert main(["report", str(tmp_path)]) == 1
     assert "there are no studies" in capsys.readouterr().err
+
+
+def test_where_there_is_no_terminal_each_study_is_a_line_with_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = iter((0.0, 60.0, 100.0, 150.0))
+    monkeypatch.setattr("benchmarks.dev._progress.time.monotonic", lambda: next(seconds))
+    said = StringIO()
+    assert list(tracked(iter("abc"), 3, Console(file=said))) == ["a", "b", "c"]
+    assert said.getvalue().splitlines() == [
+        "1 of 3 studies, about 2 min 00 s left",
+        "2 of 3 studies, about 50 s left",
+        "3 of 3 studies",
+    ]

@@ -27,9 +27,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in `__main__`
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import track
 
 from benchmarks.dev._base import Problem
+from benchmarks.dev._progress import tracked
 from benchmarks.dev.problems import WORST, chosen, regret
 from benchmarks.dev.report import table, with_interval
 from benchmarks.dev.studies import Method, parse_methods, proposer_of, run_beside, run_trials, study_spec
@@ -177,9 +177,7 @@ def run(units: Sequence[Unit], folder: Path, *, jobs: int) -> int:
     pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=run_beside, initargs=(jobs,))
     try:
         done = as_completed([pool.submit(decide, unit) for unit in wanted])
-        for future in track(
-            done, total=len(wanted), description="studies", console=Console(stderr=True), transient=True
-        ):
+        for future in tracked(done, len(wanted), Console(stderr=True)):
             rows = [r for r in future.result() if (r.problem, r.seed, r.position, r.method) not in there]
             with (folder / FILE).open("a", encoding="utf-8") as file:
                 if file.tell() and not (folder / FILE).read_bytes().endswith(b"\n"):

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from typing import get_args
 
 from rich.console import Console
-from rich.progress import track
 
 from benchmarks.dev._base import Problem
+from benchmarks.dev._progress import tracked
 from benchmarks.dev.problems import problems, regret
 from benchmarks.dev.studies import run_trials, study_spec
 from tcs_hpt.compare import parse_seeds
@@ -99,7 +99,7 @@ def main() -> None:
     found: dict[str, dict[tuple[str, int], Result]] = {name: {} for name in SITUATIONS}
     offered: dict[str, int] = dict.fromkeys(SITUATIONS, 0)
     units = [(p, seed) for p in problems().values() for seed in seeds]
-    for problem, seed in track(units, description="studies", console=Console(stderr=True), transient=True):
+    for problem, seed in tracked(units, len(units), Console(stderr=True)):
         befores = dict(zip(SITUATIONS, (None, problem, others.get(problem.name)), strict=True))
         for name, before in befores.items():
             if name == "alone" or before is not None:

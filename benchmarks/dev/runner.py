@@ -8,9 +8,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 
 from benchmarks.dev import results
+from benchmarks.dev._progress import tracked
 from benchmarks.dev.studies import Method, Row, Unit, run_beside, run_unit
 from tcs_hpt.spec import AnswerStyle, Start
 
@@ -41,9 +41,7 @@ def run(units: Sequence[Unit], folder: Path, *, jobs: int, console: Console) -> 
     """
     there = {rows[0].study for rows in results.read(folder)}
     left = [unit for unit in units if unit.study not in there]
-    for rows in track(
-        _run_all(left, jobs), total=len(left), description="studies", console=console, transient=True
-    ):
+    for rows in tracked(_run_all(left, jobs), len(left), console):
         results.append(folder, rows)
     return len(left)
 
