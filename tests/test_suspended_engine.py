@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -15,6 +13,7 @@ from pathlib import Path
 from tcs_hpt.catalog import load_task
 from tcs_hpt.spec import StudySpec
 from tcs_hpt.store import Store
+from tests.sleepers import suspend
 
 MANIFEST = """
 schema = 1
@@ -49,6 +48,7 @@ from tcs_hpt.errors import StoreError
 from tcs_hpt.execution import LocalExecutor
 from tcs_hpt.proposers import make_proposer
 from tcs_hpt.store import Store
+from tests.sleepers import suspend
 folder = Path(sys.argv[1])
 with Store.open(str(folder / "studies.db")) as store:
     study = loop.Study(spec=store.get_study("s"), task_folder=folder / "task", folder=folder / "s", store=store,
@@ -73,22 +73,6 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def suspend(sleeper: subprocess.Popen[str], database: Path) -> None:
-    """Between two writes: an engine that sleeps inside one keeps the file locked for everybody."""
-
-    def asleep_without_a_lock() -> bool:
-        os.kill(sleeper.pid, signal.SIGSTOP)
-        try:
-            with contextlib.closing(sqlite3.connect(database, timeout=0)) as probe:
-                probe.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            os.kill(sleeper.pid, signal.SIGCONT)
-            return False
-        return True
-
-    wait_until(asleep_without_a_lock)
-
-
 def test_another_engine_goes_on_and_the_sleeper_writes_nothing_when_it_wakes(tmp_path: Path) -> None:
     task = tmp_path / "task"
     task.mkdir()
@@ -101,7 +85,7 @@ def test_another_engine_goes_on_and_the_sleeper_writes_nothing_when_it_wakes(tmp
         sleeper = engine(tmp_path)
         try:
             wait_until(lambda: runs.exists() and len(runs.read_text().splitlines()) == 2)
-            suspend(sleeper, tmp_path / "studies.db")
+            suspend(sleeper.pid, tmp_path / "studies.db")
             wait_until(lambda: all(lease.expired(time.time()) for lease in store.leases("s")))
             (task / "go").touch()  # from now on trial 2 is quick as well
             done, said = engine(tmp_path).communicate(timeout=60)

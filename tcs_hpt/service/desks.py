@@ -8,16 +8,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import Never
 
 import anyio
 
 from tcs_hpt.catalog import LoadedTask
 from tcs_hpt.events import StopReason
-from tcs_hpt.execution import Job, RunResult
 from tcs_hpt.loop import ExternalStudy, Study
-from tcs_hpt.proposers import ProposalContext
-from tcs_hpt.records import EpochRecord, Trial
+from tcs_hpt.records import Trial
+from tcs_hpt.service._nobody import Nobody
 from tcs_hpt.store import QueueEntry, Store, WrongState
 from tcs_hpt.tuning.launch import Launch, make_study, opened_models
 from tcs_hpt.tuning.models import Opening
@@ -160,7 +158,7 @@ class _Desk:
         spec = store.get_study(entry.name)
         folder = study_folder(store, entry.name)
         self._loaded = LoadedTask(spec.task, folder)
-        nobody = _Nobody()
+        nobody = Nobody()
         study = Study(
             spec=spec,
             task_folder=folder,
@@ -180,7 +178,7 @@ class _Desk:
         spec = self.external.study.spec
         with ExitStack() as stack:
             models = opened_models(stack, self._launch, spec.name, store, opening)
-            study = make_study(self._launch, spec, self._loaded, store, models, executor=_Nobody())
+            study = make_study(self._launch, spec, self._loaded, store, models, executor=Nobody())
             study.task_reference, study.now = self._launch.task, self._utc_now
             self.external.study = study
             self.stack = stack.pop_all()
@@ -193,21 +191,3 @@ class _Desk:
         """Close the models; the next ask opens them again."""
         self.opened = False
         self.stack.close()
-
-
-class _Nobody:
-    """Stands where a study has its proposer and its executor, in a process that does not need them."""
-
-    def propose(self, context: ProposalContext) -> Never:
-        """Not asked: the proposer is made first."""
-        raise AssertionError("a study was asked before it was opened")
-
-    def run(self, job: Job, on_epoch: Callable[[EpochRecord], None]) -> RunResult:
-        """Not called: somebody else trains."""
-        raise AssertionError("the trials of an external study are trained elsewhere")
-
-    def interrupt(self) -> None:
-        """Nothing runs here."""
-
-    def kill(self) -> None:
-        """Nothing runs here."""

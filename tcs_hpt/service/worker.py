@@ -25,8 +25,9 @@ from pathlib import Path
 from pydantic import Field
 
 from tcs_hpt.errors import StoreError, TcsHptError, UserError
-from tcs_hpt.loop import interruptible, utc_now, visible_devices
+from tcs_hpt.loop import Study, interruptible, utc_now, visible_devices
 from tcs_hpt.service._child import CPU, Child
+from tcs_hpt.service._nobody import Nobody
 from tcs_hpt.service.run_study import Assignment
 from tcs_hpt.service.task_folders import TaskFolders
 from tcs_hpt.spec import Frozen
@@ -248,8 +249,18 @@ class Worker:
                 f"The process that ran it died {deaths} times in a row ({how}). "
                 f"Look into {child.log} on {self._host}, then resume it.{last}"
             )
+            self._settle_trials(child)  # else they would be shown as running until somebody resumes it
             self._store.end_claim(child.name, child.claim, "failed", message, deaths=deaths)
         self._say(f"{child.name}: its process died ({how}), {'again' if deaths < DEATHS else 'failed'}")
+
+    def _settle_trials(self, child: Child) -> None:
+        spec, folder, nobody = (
+            self._store.get_study(child.name),
+            study_folder(self._store, child.name),
+            Nobody(),
+        )
+        # Only folders of trials are read: where the task's script is does not matter.
+        Study(spec, folder, folder, self._store, proposer=nobody, executor=nobody).settle()
 
     def _entry(self, child: Child) -> QueueEntry | None:
         """The study's place in the queue; None when it was deleted."""

@@ -16,6 +16,7 @@ from tcs_hpt.store import Store, Wanted
 from tcs_hpt.tuning.launch import Launch, enter_study
 from tcs_hpt.tuning.places import study_folder
 from tests.service.queue_world import World, alive, children
+from tests.sleepers import suspend
 
 
 @pytest.fixture
@@ -178,6 +179,8 @@ def test_a_process_that_dies_is_started_again_once(world: World) -> None:
     entry = world.entry("s")
     assert entry.message.startswith("The process that ran it died 2 times in a row (signal 9). Look into ")
     assert str(study_folder(world.store, "s") / "engine.log") in entry.message
+    assert [t.state for t in world.trials("s")] == ["interrupted", "interrupted"]
+    assert [e.event.kind for e in world.store.events("s")].count("trial_ended") == 2
     assert world.training() == []
     world.release()
     world.store.want("s", "run", now=time.time())
@@ -267,7 +270,7 @@ def test_a_worker_that_slept_too_long_lets_go(world: World) -> None:
     sleeper = world.worker()
     world.until(lambda: len(world.training()) == 1)
     (child,) = children(sleeper.pid)
-    os.kill(sleeper.pid, signal.SIGSTOP)
+    suspend(sleeper.pid, world.folder / "home" / "studies.db")
     world.until(lambda: not world.entry("s").live(time.time()))
     other = world.worker()
     world.until(lambda: len(children(other.pid)) == 1)
