@@ -21,7 +21,7 @@ from tcs_hpt.catalog import LoadedTask, list_tasks, load_task
 from tcs_hpt.cli._shared import termination_interrupts
 from tcs_hpt.cli.options import DataDirOption, PythonOption, existing_data_dir
 from tcs_hpt.experiments.extras import missing_extras
-from tcs_hpt.report.words import count, duration, size
+from tcs_hpt.report.words import count, duration, mib
 from tcs_hpt.space import SearchSpace, format_value
 from tcs_hpt.summary import scale_text
 
@@ -203,7 +203,7 @@ def _close(done: TaskCheck, console: Console, command: str, *, ran: bool) -> Non
     """What a trial costs, and whether a study can begin."""
     size_of_task = f"at {done.profile}" if done.profile else "of the bare manifest"
     if done.seconds is not None and done.study_seconds is not None and done.peak_memory_mb is not None:
-        memory = size(round(done.peak_memory_mb * 2**20))
+        memory = mib(done.peak_memory_mb)
         console.print(
             f"\nA trial {size_of_task} takes {duration(done.seconds)} and {memory}; a study of ten about "
             f"{duration(done.study_seconds)}, plus what a model takes to think."

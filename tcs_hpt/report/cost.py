@@ -55,17 +55,20 @@ class Cores(NamedTuple):
 def choosing_core_seconds(row: Row, cores: Cores) -> float:
     """The most core seconds that a study's choosing can have taken.
 
-    What its process computed meanwhile, which may be for other studies too, and all cores while a server answers. Where it was not
-    counted: all cores that the model has while it answers, one for the rest.
+    What its process computed meanwhile, which may be for other studies too, and all cores while a server answers. Where that was not
+    counted, or a model in the process cannot have had so much: all cores that the model has while it answers, one for the rest.
     """
     models = [name for name in (row.analysis_model, row.optimizer_model) if name]
     here = all(name.startswith(IN_PROCESS) for name in models)
     embedded = bool(models) and all(name.startswith("embedded:") for name in models)
     answering = min(row.model_seconds, row.thinking_seconds)
     computing = answering * (cores.share if embedded else cores.machine)
+    bound = computing + row.thinking_seconds - answering
     if row.thinking_cpu_seconds is None:
-        return computing + row.thinking_seconds - answering
-    return row.thinking_cpu_seconds if here else computing + row.thinking_cpu_seconds
+        return bound
+    if not here:
+        return computing + row.thinking_cpu_seconds
+    return min(row.thinking_cpu_seconds, bound) if models else row.thinking_cpu_seconds
 
 
 def choosing_wh(row: Row, cores: Cores) -> float | None:

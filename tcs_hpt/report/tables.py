@@ -313,7 +313,9 @@ def summarize_study(study: StudySpec, trials: Iterable[Trial]) -> StudySummary:
         completion_tokens=sum(c.completion_tokens for c in calls),
         thinking_seconds=sum(p.seconds for p in proposals),
         model_seconds=sum(c.seconds for c in calls),
-        thinking_cpu_seconds=_sum_if_known([p.cpu_seconds for p in proposals]),
+        thinking_cpu_seconds=_sum_if_known(
+            [None if p.seconds and p.cpu_seconds is None else p.cpu_seconds or 0.0 for p in proposals]
+        ),
         thinking_gpu_seconds=sum(p.gpu_seconds for p in proposals),
         thinking_gpu_joules=sum(p.gpu_joules or 0.0 for p in proposals),
         model_memory_mb=max((c.memory_mb for c in calls if c.memory_mb is not None), default=None),

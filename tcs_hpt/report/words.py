@@ -59,6 +59,11 @@ def size(amount: int) -> str:
     return f"{value:.1f} GB"
 
 
+def mib(amount: float) -> str:
+    """MiB in decimal units, as `size` writes them."""
+    return size(round(amount * 2**20))
+
+
 def artifacts_sentence(trial: Trial) -> str:
     """The files that a trial kept or lost: `2 files kept (1.2 MB): model.pt, tree.json`; empty when it had none."""
     kept = [a for a in trial.artifacts if a.kept]
@@ -211,13 +216,14 @@ def deviation_sentence(summary: StudySummary) -> str:
 
 
 def cost_sentence(summary: StudySummary) -> str:
-    """Tokens, and time spent thinking against training."""
+    """Tokens, time spent thinking against training, and what the model held."""
     text = f"{duration(summary.thinking_seconds)} choosing, {duration(summary.training_seconds)} training"
     if not summary.calls:
         return f"{text}; no model was asked."
+    held = f"; the model held {mib(summary.model_memory_mb)} of memory" if summary.model_memory_mb else ""
     return (
         f"{text}; {count(summary.calls, 'model call')}, {summary.prompt_tokens:,} tokens read "
-        f"and {summary.completion_tokens:,} written."
+        f"and {summary.completion_tokens:,} written{held}."
     )
 
 

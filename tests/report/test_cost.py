@@ -35,6 +35,7 @@ def test_what_the_process_computed_counts_where_the_model_is_in_it() -> None:
     row = make_row("tcs", 0, 0.5, **used)
     here = row.model_copy(update={"analysis_model": "embedded:a", "optimizer_model": "transformers:b"})
     assert choosing_core_seconds(here, Cores(4, 4)) == 120.0
+    assert choosing_core_seconds(here, Cores(1, 1)) == 100.0  # the rest is another study's
     elsewhere = row.model_copy(update={"analysis_model": "ollama:a", "optimizer_model": "embedded:b"})
     assert choosing_core_seconds(elsewhere, Cores(4, 2)) == 90 * 4 + 120
     nobody = make_row("gp", 0, 0.5, thinking_seconds=3.0, thinking_cpu_seconds=5.5)

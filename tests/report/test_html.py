@@ -9,6 +9,8 @@ import pytest
 from tcs_hpt.errors import UserError
 from tcs_hpt.records import ModelCall, Trial
 from tcs_hpt.report.html import render_html, write_html
+from tcs_hpt.report.tables import summarize_study
+from tcs_hpt.report.words import cost_sentence
 from tcs_hpt.spec import StudySpec
 
 from .sample import HOSTILE, make_analysis, make_call, make_study, make_task, make_trial, make_trials
@@ -130,6 +132,18 @@ def test_the_page_says_what_happened(html: str) -> None:
         "of 10, 2 failed, 1 interrupted",
     ):
         assert said in text, said
+
+
+def test_the_page_and_the_closing_words_say_what_the_model_held() -> None:
+    trials = make_trials()
+    assert "Memory of the model" not in render(make_study(), trials)
+    calls = tuple(c.model_copy(update={"memory_mb": 500.0}) for c in trials[1].proposal.calls)
+    proposal = trials[1].proposal.model_copy(update={"calls": calls})
+    told = [trials[0], trials[1].model_copy(update={"proposal": proposal}), *trials[2:]]
+    text = Page(render(make_study(), told)).text
+    assert re.search(r"Memory of the model\s*524\.3 MB", text)
+    assert re.search(r"Memory of the largest trial\s*327\.2 MB", text)
+    assert cost_sentence(summarize_study(make_study(), told)).endswith("; the model held 524.3 MB of memory.")
 
 
 def test_the_order_of_the_trials_does_not_change_the_page() -> None:

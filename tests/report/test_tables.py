@@ -85,7 +85,10 @@ def test_what_choosing_took_is_added_up_and_unknown_where_one_trial_did_not_coun
     assert summary.thinking_gpu_seconds == 11 * 0.5
     assert summary.thinking_gpu_joules == 11 * 7.0
     assert summary.model_memory_mb == max(c.memory_mb or 0.0 for t in counted for c in t.proposal.calls)
-    uncounted = [counted[0].model_copy(update={"proposal": trials[0].proposal}), *counted[1:]]
+    handed_on = counted[0].proposal.model_copy(update={"cpu_seconds": None, "seconds": 0.0})
+    free = [counted[0].model_copy(update={"proposal": handed_on}), *counted[1:]]
+    assert summarize_study(make_study(), free).thinking_cpu_seconds == 10 * 2.0
+    uncounted = [counted[0], counted[1].model_copy(update={"proposal": trials[1].proposal}), *counted[2:]]
     assert summarize_study(make_study(), uncounted).thinking_cpu_seconds is None
 
 

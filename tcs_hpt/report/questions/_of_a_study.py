@@ -242,7 +242,7 @@ def cost(facts: Facts, asked: Asked) -> Answer:
     slowest = max(facts.counted, key=lambda t: t.usage.wall_seconds)
     mean = words.duration(fmean(t.usage.wall_seconds for t in facts.counted))
     peak = (
-        f" The largest needed {words.size(round(summary.peak_memory_mb * 2**20))} of memory."
+        f" The largest needed {words.mib(summary.peak_memory_mb)} of memory."
         if summary.peak_memory_mb
         else ""
     )
