@@ -188,7 +188,7 @@ def comparable(trials: list[Trial]) -> list[dict[str, Any]]:
     changing = {"usage", "folder", "started_at", "proposal", "failure", "artifacts"}
     return [
         t.model_dump(exclude=changing)
-        | t.proposal.model_dump(exclude={"seconds"})
+        | t.proposal.model_dump(exclude={"seconds", "cpu_seconds"})
         | {"kind": t.failure.kind if t.failure else ""}
         for t in trials
     ]

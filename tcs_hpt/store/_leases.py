@@ -119,11 +119,10 @@ def reserve(
     """Lease the lowest number above every trial that nobody holds; None when the budget is used or spoken for."""
     trials = _TRIAL.study_id == study.id
     newest = connection.scalar(sa.select(sa.func.max(_TRIAL.number)).where(trials)) or 0
-    held = {
-        lease.number
-        for lease in find_leases(connection, study)
-        if lease.number > newest and not lease.expired(now)
-    }
+    live = [lease.number for lease in find_leases(connection, study) if not lease.expired(now)]
+    begun = set(connection.scalars(sa.select(_TRIAL.number).where(trials, _TRIAL.number.in_(live))))
+    # A trial with a later number may have begun while this one is still being thought about; 0 is the turn to propose.
+    held = {number for number in live if number > 0 and number not in begun}
     if budget is not None:
         counts = sa.select(sa.func.count()).where(trials, _TRIAL.state != "interrupted")
         if (connection.scalar(counts) or 0) + len(held) >= budget:

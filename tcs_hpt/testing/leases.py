@@ -184,6 +184,18 @@ class LeaseContract:
         late = NOON + LENGTH
         assert a.reserve_number("first", "c", seconds=LENGTH, now=late, budget=2) == 3
 
+    def test_a_reservation_counts_when_a_later_trial_has_begun_before_it(
+        self, engines: tuple[Store, Store]
+    ) -> None:
+        """However long its configuration is thought about."""
+        a, b = engines
+        assert a.reserve_number("first", "a", seconds=LENGTH, now=NOON, budget=2) == 1
+        assert b.reserve_number("first", "b", seconds=LENGTH, now=NOON, budget=2) == 2
+        assert b.start_trial("first", simple_trial(2), "b", seconds=LENGTH, now=NOON)
+        assert b.reserve_number("first", "b", seconds=LENGTH, now=NOON, budget=2) is None
+        assert a.start_trial("first", simple_trial(1), "a", seconds=LENGTH, now=NOON)
+        assert b.reserve_number("first", "b", seconds=LENGTH, now=NOON + LENGTH, budget=2) is None
+
     # -- trials ---------------------------------------------------------------------------------------------
 
     def test_one_of_two_starts_a_trial(self, engines: tuple[Store, Store]) -> None:
