@@ -3,7 +3,13 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 import warnings
+from contextlib import suppress
 from functools import partial
 from io import StringIO
 from itertools import product
@@ -11,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from rich.console import Console
 
@@ -326,3 +333,49 @@ def test_where_there_is_no_terminal_each_study_is_a_line_with_the_time_left(
         "2 of 3 studies, about 50 s left",
         "3 of 3 studies",
     ]
+
+
+@pytest.mark.parametrize("told", ["all", "the command alone"])
+def test_ctrl_c_leaves_no_process_behind(told: str, tmp_path: Path) -> None:
+    """A terminal tells the command, its program and the program's processes; `kill -INT` the command alone."""
+    command = [
+        "-c",
+        "from tcs_hpt.cli import main; main()",
+        "bench",
+        "run",
+        "dev",
+        "--size",
+        "quick",
+        "--store",
+        str(tmp_path / "s.db"),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    family: list[psutil.Process] = []
+    try:
+        rows = tmp_path / "comparisons" / "dev-quick" / "results"
+        deadline = time.monotonic() + 120
+        while not (rows.is_dir() and any(rows.iterdir())):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 3
+        if told == "all":
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Traceback" not in said
+        assert psutil.wait_procs(family, timeout=10)[1] == []
+    finally:
+        for one in family:
+            with suppress(psutil.Error):
+                one.kill()
+        process.kill()
+        process.wait()

@@ -17,6 +17,7 @@ os.environ.setdefault(
 from rich.console import Console
 
 from benchmarks.dev import figures, report, results, runner
+from benchmarks.dev._base import INTERRUPTED, print_error
 from benchmarks.dev.decisions import HEAD, decisions
 from benchmarks.dev.problems import FIGURES, chosen, problems, scales
 from benchmarks.dev.studies import parse_methods
@@ -71,8 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         {"run": _run, "report": _report, "figures": _figures, "list": _list}[options.command](options)
     except TcsHptError as error:
-        print(error, file=sys.stderr)
+        print_error(error)
         return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 

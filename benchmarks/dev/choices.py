@@ -12,11 +12,10 @@ separates what whole studies do not. What a choice does to later ones is not see
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -28,8 +27,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in `__main__`
 from pydantic import ValidationError
 from rich.console import Console
 
-from benchmarks.dev._base import Problem
+from benchmarks.dev._base import INTERRUPTED, Problem, print_error
 from benchmarks.dev._progress import tracked
+from benchmarks.dev._workers import submit_all, worker_pool
 from benchmarks.dev.problems import WORST, chosen, regret
 from benchmarks.dev.report import table, with_interval
 from benchmarks.dev.studies import Method, parse_methods, proposer_of, run_beside, run_trials, study_spec
@@ -172,11 +172,8 @@ def run(units: Sequence[Unit], folder: Path, *, jobs: int) -> int:
     ]
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
-    # Fresh interpreters, as in `runner`.
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=run_beside, initargs=(jobs,))
-    try:
-        done = as_completed([pool.submit(decide, unit) for unit in wanted])
+    with worker_pool(jobs, run_beside) as pool:
+        done = as_completed(submit_all(pool, decide, wanted))
         for future in tracked(done, len(wanted), Console(stderr=True)):
             rows = [r for r in future.result() if (r.problem, r.seed, r.position, r.method) not in there]
             with (folder / FILE).open("a", encoding="utf-8") as file:
@@ -184,8 +181,6 @@ def run(units: Sequence[Unit], folder: Path, *, jobs: int) -> int:
                     file.write("\n")  # behind half a line that a killed run left
                 file.write("".join(f"{row.model_dump_json()}\n" for row in rows))
             count += len(rows)
-    finally:
-        pool.shutdown(cancel_futures=True)
     return count
 
 
@@ -296,8 +291,10 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             print(f"{run(_units(options), options.out, jobs=options.jobs)} choices added to {options.out}")
     except TcsHptError as error:
-        print(error, file=sys.stderr)
+        print_error(error)
         return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 

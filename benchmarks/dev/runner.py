@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks.dev import results
 from benchmarks.dev._progress import tracked
+from benchmarks.dev._workers import submit_all, worker_pool
 from benchmarks.dev.studies import Method, Row, Unit, run_beside, run_unit
 from tcs_hpt.spec import AnswerStyle, Start
 
@@ -51,11 +51,6 @@ def _run_all(units: Sequence[Unit], jobs: int) -> Iterator[list[Row]]:
     if jobs == 1:
         yield from map(run_unit, units)
         return
-    # A fresh interpreter for each worker: torch and OpenMP do not survive a fork.
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=run_beside, initargs=(jobs,))
-    try:
-        for future in as_completed([pool.submit(run_unit, unit) for unit in units]):
+    with worker_pool(jobs, run_beside) as pool:
+        for future in as_completed(submit_all(pool, run_unit, units)):
             yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from tcs_hpt.report.sections import Section
 from tcs_hpt.store import Store
 
 RESULTS = "results"
+END_SECONDS = 5.0
+"""That an interrupted program may take to end."""
 
 
 def run_program(
@@ -49,10 +53,25 @@ def run_program(
     folder.mkdir(parents=True, exist_ok=True)
     note_run(database, name, this_run(database, store, name, name, 1))
     command = _command(suite, wanted.run, folder, model or wanted.model)
-    done = subprocess.run(command, cwd=checkout, stdout=subprocess.DEVNULL if quiet else None, check=False)
-    if done.returncode:
-        raise typer.Exit(done.returncode if done.returncode > 0 else 128 - done.returncode)
+    status = _run(command, checkout, quiet=quiet)
+    if status:
+        raise typer.Exit(status if status > 0 else 128 - status)
     tell_program(suite, size, database, output=output, quiet=quiet)
+
+
+def _run(command: Sequence[str], checkout: Path, *, quiet: bool) -> int:
+    """Its exit code. At Ctrl-C, of which a terminal tells both of us, it has time to end the processes that it started."""
+    with subprocess.Popen(command, cwd=checkout, stdout=subprocess.DEVNULL if quiet else None) as program:
+        try:
+            return program.wait()
+        except KeyboardInterrupt:
+            for tell in (None, signal.SIGINT, signal.SIGKILL):  # again, if it was told to this process alone
+                if tell is not None:
+                    program.send_signal(tell)
+                with suppress(subprocess.TimeoutExpired):
+                    program.wait(END_SECONDS)
+                    break
+            raise
 
 
 def has_results(suite: ProgramSuite, size: str, database: Store) -> bool:
