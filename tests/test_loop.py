@@ -13,7 +13,6 @@ import pytest
 from tcs_hpt.errors import UserError
 from tcs_hpt.events import Event, StopAsked
 from tcs_hpt.execution import Job, RunResult
-from tcs_hpt.execution.gpu import Gpus
 from tcs_hpt.llm.scripted import ScriptedModel, first_choice
 from tcs_hpt.loop import Study, prepare
 from tcs_hpt.proposers import AgentsProposer, ExpertProposer, ProposalContext, Proposer, RandomProposer
@@ -22,7 +21,6 @@ from tcs_hpt.space import SearchSpace, format_value
 from tcs_hpt.store import Store
 from tests.build import study as make_spec
 from tests.build import task
-from tests.fake_nvml import Device, FakeNvml
 
 
 class FakeExecutor:
@@ -89,42 +87,6 @@ def test_a_study_runs_its_trials_and_records_everything(store: Store, tmp_path: 
     assert kinds[-1] == "study_ended"
     assert kinds.count("trial_ended") == 4
     assert kinds.index("analysed") < kinds.index("proposed") < kinds.index("trial_started")
-
-
-def test_what_choosing_takes_of_the_machine_is_recorded(store: Store, tmp_path: Path) -> None:
-    """The processor of the engine's process, and GPUs where the study says that nobody else uses them."""
-    device = Device(busy=100.0)
-
-    class Thinker(RandomProposer):
-        def propose(self, context: ProposalContext) -> Proposal | None:
-            began = time.process_time()
-            while time.process_time() < began + 0.1:
-                pass
-            device.joules = (device.joules or 0) + 5
-            return super().propose(context)
-
-    study = make(store, tmp_path, Thinker(), trials=2)
-    study.gpus = Gpus(FakeNvml([device]))
-    study.run()
-    for proposal in [t.proposal for t in study.trials]:
-        assert proposal.cpu_seconds is not None
-        assert 0.1 <= proposal.cpu_seconds < proposal.seconds * (os.cpu_count() or 1) + 0.1
-        assert 0 < proposal.gpu_seconds <= proposal.seconds
-        assert proposal.gpu_joules == 5
-
-
-def test_gpus_are_not_counted_while_a_trial_of_the_study_uses_them(store: Store, tmp_path: Path) -> None:
-    class Slow(FakeExecutor):
-        def run(self, job: Job, on_epoch: Callable[[EpochRecord], None]) -> RunResult:
-            time.sleep(0.3)
-            return super().run(job, on_epoch)
-
-    study = make(store, tmp_path, RandomProposer(), Slow(), trials=2)
-    study.jobs, study.gpus = 2, Gpus(FakeNvml([Device(busy=100.0)]))
-    study.run()
-    first, second = (t.proposal for t in study.trials)
-    assert first.gpu_joules == 0
-    assert (second.gpu_seconds, second.gpu_joules) == (0, None)
 
 
 def test_a_failing_trial_is_a_record_and_the_study_goes_on(store: Store, tmp_path: Path) -> None:

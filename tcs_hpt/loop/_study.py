@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,8 +28,9 @@ from tcs_hpt.events import (
 from tcs_hpt.evidence.memory import Memory, recall
 from tcs_hpt.execution import Executor, Job, recover
 from tcs_hpt.execution.folder import ask_to_stop, take_over_checkpoint
-from tcs_hpt.execution.gpu import Gpus, GpuUsage
+from tcs_hpt.execution.gpu import Gpus
 from tcs_hpt.loop import _recovery
+from tcs_hpt.loop._choosing import measured
 from tcs_hpt.loop._devices import DevicePool, visible_devices
 from tcs_hpt.loop._fidelity import require_fidelity
 from tcs_hpt.loop._ownership import Ownership
@@ -246,28 +247,13 @@ class Study:
     def _propose(self, trials: Sequence[Trial], number: int) -> Proposal | None:
         """Ask the proposer; Ctrl-C while it thinks loses nothing but the thought."""
         self._thinking = True
-        began, computed = time.perf_counter(), time.process_time()
-        meter = (
-            None
-            if self.gpus is None or self._running
-            else self.gpus.meter(",".join(self.devices or ()), time.monotonic())
-        )
-        try:
+
+        def think() -> Proposal | None:
             spec, seen = as_proposers_see(self.spec, trials)
-            context = ProposalContext(spec, seen, number, self._tell, self.memory)
-            with nullcontext() if meter is None else meter.looking():
-                proposal = self.proposer.propose(context)
-            if proposal is None:
-                return None
-            gpu = GpuUsage() if meter is None else meter.usage()
-            return proposal.model_copy(
-                update={
-                    "seconds": time.perf_counter() - began,
-                    "cpu_seconds": time.process_time() - computed,
-                    "gpu_seconds": gpu.seconds,
-                    "gpu_joules": gpu.joules,
-                }
-            )
+            return self.proposer.propose(ProposalContext(spec, seen, number, self._tell, self.memory))
+
+        try:
+            return measured(think, None if self._running else self.gpus, self.devices or ())
         except KeyboardInterrupt:
             if not self._stopping:
                 raise
