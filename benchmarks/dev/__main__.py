@@ -17,10 +17,11 @@ os.environ.setdefault(
 from rich.console import Console
 
 from benchmarks.dev import figures, report, results, runner
-from benchmarks.dev._base import INTERRUPTED, print_error
+from benchmarks.dev._base import INTERRUPTED
 from benchmarks.dev.decisions import HEAD, decisions
 from benchmarks.dev.problems import FIGURES, chosen, problems, scales
 from benchmarks.dev.studies import parse_methods
+from tcs_hpt.cli import print_error
 from tcs_hpt.compare import parse_seeds
 from tcs_hpt.errors import TcsHptError
 from tcs_hpt.evidence.blocks import BLOCKS

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tcs_hpt.errors import TcsHptError
 from tcs_hpt.execution import TrialFunction
 from tcs_hpt.spec import Direction, TaskSpec
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""
-
-
-def print_error(error: TcsHptError) -> None:
-    """As `tcs-hpt` does."""
-    print(f"error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
 
 
 @dataclass(frozen=True)

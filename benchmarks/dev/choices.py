@@ -27,13 +27,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in `__main__`
 from pydantic import ValidationError
 from rich.console import Console
 
-from benchmarks.dev._base import INTERRUPTED, Problem, print_error
+from benchmarks.dev._base import INTERRUPTED, Problem
 from benchmarks.dev._progress import tracked
 from benchmarks.dev._workers import submit_all, worker_pool
 from benchmarks.dev.problems import WORST, chosen, regret
 from benchmarks.dev.report import table, with_interval
 from benchmarks.dev.studies import Method, parse_methods, proposer_of, run_beside, run_trials, study_spec
 from benchmarks.dev.variants import LongView
+from tcs_hpt.cli import print_error
 from tcs_hpt.compare import parse_seeds
 from tcs_hpt.errors import TcsHptError, UserError
 from tcs_hpt.execution import InProcessExecutor, Job

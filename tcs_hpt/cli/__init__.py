@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tcs_hpt.errors import TcsHptError
 
 
 def main() -> None:
@@ -17,7 +21,12 @@ def main() -> None:
     try:
         app()
     except TcsHptError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+        print_error(error)
         sys.exit(2 if isinstance(error, UserError | TaskError) else 1)
+
+
+def print_error(error: TcsHptError) -> None:
+    """What is wrong and what to do, to standard error."""
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
